@@ -1,0 +1,104 @@
+//! `swap`: no swap in use, now and after a boot, as the kubelet wants it.
+
+use super::{Kind, ResourceError, Status, io};
+use crate::change::Change;
+use crate::journal::Saved;
+use crate::resource::write_atomically;
+use crate::system::System;
+use crate::undo::UndoStep;
+use serde::Deserialize;
+use std::io::Write;
+use std::path::Path;
+
+/// The use of swap. Only `enabled: false` can be described.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swap {
+    /// Must be `false`.
+    #[serde(deserialize_with = "only_false")]
+    pub enabled: bool,
+}
+
+fn only_false<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    if bool::deserialize(deserializer)? {
+        return Err(serde::de::Error::custom(
+            "swap can only be turned off: `enabled: false`",
+        ));
+    }
+    Ok(false)
+}
+
+const FSTAB: &str = "/etc/fstab";
+const MARK: &str = "# turned off by ingot: ";
+
+/// The devices and files the kernel swaps to now.
+fn active(system: &System) -> Vec<String> {
+    let text = std::fs::read_to_string(system.path(Path::new("/proc/swaps"))).unwrap_or_default();
+    text.lines()
+        .skip(1)
+        .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
+        .collect()
+}
+
+/// fstab(5): the third field of a swap entry is `swap`.
+fn is_swap_line(line: &str) -> bool {
+    !line.trim_start().starts_with('#') && line.split_whitespace().nth(2) == Some("swap")
+}
+
+impl Kind for Swap {
+    fn target(&self) -> String {
+        "swap".into()
+    }
+
+    fn check(&self, system: &System) -> Result<Status, ResourceError> {
+        let mut changes = Vec::new();
+        let active = active(system);
+        if !active.is_empty() {
+            changes.push(Change::remove("active", active.join(", ")));
+        }
+        let fstab = std::fs::read_to_string(system.path(Path::new(FSTAB))).unwrap_or_default();
+        let lines = fstab.lines().filter(|line| is_swap_line(line)).count();
+        if lines > 0 {
+            changes.push(Change::remove(FSTAB, format!("{lines} swap entries")));
+        }
+        Ok(Status::from_changes(changes))
+    }
+
+    fn way_back(&self, system: &System, saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {
+        let mut steps = vec![saved.keep(system, Path::new(FSTAB))?];
+        for device in active(system) {
+            steps.push(UndoStep::Run {
+                program: "swapon".into(),
+                args: vec![device],
+            });
+        }
+        Ok(steps)
+    }
+
+    fn change(&self, system: &System) -> Result<(), ResourceError> {
+        let path = Path::new(FSTAB);
+        let fstab = std::fs::read_to_string(system.path(path)).unwrap_or_default();
+        if fstab.lines().any(is_swap_line) {
+            let text: String = fstab
+                .lines()
+                .map(|line| {
+                    if is_swap_line(line) {
+                        format!("{MARK}{line}\n")
+                    } else {
+                        format!("{line}\n")
+                    }
+                })
+                .collect();
+            write_atomically(&system.path(path), |_, file| {
+                use std::os::unix::fs::PermissionsExt;
+                file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+                file.write_all(text.as_bytes())
+            })
+            .map_err(io("write", path))?;
+        }
+        for device in active(system) {
+            system.commands.must("swapoff", &[&device])?;
+        }
+        Ok(())
+    }
+}

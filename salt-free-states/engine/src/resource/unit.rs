@@ -1,0 +1,54 @@
+//! `unit`: a systemd unit file below /etc/systemd/system; systemd reads it anew after a change.
+
+use super::{File, Kind, Mode, ResourceError, Status, ownership};
+use crate::journal::Saved;
+use crate::system::System;
+use crate::undo::UndoStep;
+use serde::Deserialize;
+use std::path::Path;
+
+/// A systemd unit file (systemd.unit(5)).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Its name with suffix, e.g. `kubelet.service`.
+    pub name: String,
+    /// Its text.
+    pub content: String,
+}
+
+impl Unit {
+    fn file(&self) -> File {
+        File {
+            path: Path::new("/etc/systemd/system").join(&self.name),
+            content: self.content.clone(),
+            mode: Mode(0o644),
+            owner: ownership::root(),
+            group: ownership::root(),
+            secret: false,
+        }
+    }
+}
+
+impl Kind for Unit {
+    fn target(&self) -> String {
+        format!("unit {}", self.name)
+    }
+
+    fn check(&self, system: &System) -> Result<Status, ResourceError> {
+        self.file().check(system)
+    }
+
+    fn way_back(&self, system: &System, saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {
+        // Undone last to first: the file goes back, then systemd reads it.
+        let mut steps = self.file().way_back(system, saved)?;
+        steps.push(UndoStep::ReloadUnits);
+        Ok(steps)
+    }
+
+    fn change(&self, system: &System) -> Result<(), ResourceError> {
+        self.file().change(system)?;
+        system.commands.must("systemctl", &["daemon-reload"])?;
+        Ok(())
+    }
+}
