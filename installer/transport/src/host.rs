@@ -1,0 +1,244 @@
+//! The trait every way of reaching a host implements, and what is built on it.
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// A host could not be reached or used.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The name has no address.
+    #[error("cannot resolve `{name}`; write an IP address, or make the name known to this machine")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Nothing answered in time.
+    #[error("no answer from {address} within {seconds} s; is it powered on, is the address right, does a firewall drop the connection?")]
+    Timeout {
+        /// Address and port.
+        address: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The connection was refused or broke.
+    #[error("cannot connect to {address}; is an SSH server running there?")]
+    Connect {
+        /// Address and port.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The host's key is not on record.
+    #[error("the SSH host key of {address} is not known ({fingerprint}); compare it with the host's console and add it to {known_hosts}, or run with --accept-new-host-keys")]
+    UnknownKey {
+        /// Address and port.
+        address: String,
+        /// `SHA256:...`
+        fingerprint: String,
+        /// The file that was searched.
+        known_hosts: String,
+    },
+    /// The host shows another key than the one on record.
+    #[error("the SSH host key of {address} is not the one in {known_hosts} line {line} ({fingerprint} now); the host was reinstalled, or someone is in between; remove the line only when you know which")]
+    ChangedKey {
+        /// Address and port.
+        address: String,
+        /// `SHA256:...`
+        fingerprint: String,
+        /// The file.
+        known_hosts: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The private key cannot be used.
+    #[error("cannot use the private key {path}: {reason}")]
+    Key {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The SSH agent cannot be used.
+    #[error("cannot use the SSH agent: {reason}; start one and add a key, or set `keyFile`")]
+    Agent {
+        /// Why.
+        reason: String,
+    },
+    /// The host does not let the user in.
+    #[error("{address} refuses user `{user}` ({offered}); add the public key to ~{user}/.ssh/authorized_keys on the host")]
+    Authentication {
+        /// Address and port.
+        address: String,
+        /// The user.
+        user: String,
+        /// What was offered.
+        offered: String,
+    },
+    /// sudo does not work for the user.
+    #[error("user `{user}` cannot become root on {address}: {reason}")]
+    Sudo {
+        /// Address and port.
+        address: String,
+        /// The user.
+        user: String,
+        /// What sudo said, and what to do.
+        reason: String,
+    },
+    /// The connection broke or the protocol failed later on.
+    #[error("the connection to {address} broke: {reason}")]
+    Broken {
+        /// Address and port.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// A command that must succeed failed.
+    #[error("`{command}` failed on {address} with {status}: {stderr}")]
+    Command {
+        /// Address and port.
+        address: String,
+        /// What was run.
+        command: String,
+        /// The exit status or signal.
+        status: String,
+        /// What it said.
+        stderr: String,
+    },
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Its status; `None` for a signal or a broken connection.
+    pub status: Option<u32>,
+    /// The last 8 KiB of its standard error.
+    pub stderr: String,
+}
+
+/// A process started on a host.
+pub struct Process {
+    /// Its standard input; dropping it after `shutdown` ends the input.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Its standard output.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// Resolves when it has ended.
+    pub exit: BoxFuture<'static, Exit>,
+}
+
+/// The collected output of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub exit: Exit,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+}
+
+/// A host commands can be started on, as root.
+pub trait Host: Send + Sync {
+    /// How the host is reached, for messages: `10.0.0.1:22`.
+    fn address(&self) -> String;
+
+    /// Starts `command` (for `/bin/sh`) as root.
+    fn start<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<Process, TransportError>>;
+}
+
+/// Quotes a word for `/bin/sh`.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Runs `command` with `input` and collects what it prints.
+///
+/// # Errors
+/// When it cannot be started; a failing status is in the output.
+pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output, TransportError> {
+    let Process { mut stdin, mut stdout, exit } = host.start(command).await?;
+    let mut collected = Vec::new();
+    let feed = async move {
+        // A command that ends early without reading closes the pipe; its status tells why.
+        let _ = stdin.write_all(input).await;
+        let _ = stdin.shutdown().await;
+        // A pipe ends when it is dropped, a channel when it is shut down.
+        drop(stdin);
+    };
+    let (_, read) = tokio::join!(feed, stdout.read_to_end(&mut collected));
+    let exit = exit.await;
+    if let Err(error) = read {
+        return Err(TransportError::Broken { address: host.address(), reason: error.to_string() });
+    }
+    Ok(Output { exit, stdout: collected })
+}
+
+/// Writes `content` to `path` with the given mode, in one step: beside it first, then renamed over it.
+///
+/// # Errors
+/// When the host refuses; the old file is then still there.
+pub async fn write_file(host: &dyn Host, path: &str, mode: u32, content: &[u8]) -> Result<(), TransportError> {
+    let target = quote(path);
+    let fresh = quote(&format!("{path}.new"));
+    let command = format!(
+        "set -e; umask 077; mkdir -p -m 0755 \"$(dirname {target})\"; cat > {fresh}; chmod {mode:o} {fresh}; mv -f {fresh} {target}"
+    );
+    let output = run(host, &command, content).await?;
+    if output.exit.status == Some(0) {
+        return Ok(());
+    }
+    Err(TransportError::Command {
+        address: host.address(),
+        command: format!("write {path}"),
+        status: output.exit.status.map_or("a signal".into(), |s| format!("status {s}")),
+        stderr: output.exit.stderr.trim().to_owned(),
+    })
+}
+
+/// Keeps the end of a stream, at most 8 KiB.
+pub(crate) async fn tail(mut stream: impl AsyncRead + Unpin) -> String {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..count]);
+        if kept.len() > 16384 {
+            kept.drain(..kept.len() - 8192);
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalHost;
+
+    #[test]
+    fn words_are_quoted_when_they_need_it() {
+        assert_eq!(quote("/usr/bin/x-1"), "/usr/bin/x-1");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
+
+    #[tokio::test]
+    async fn output_status_and_last_words_are_collected() {
+        let output = run(&LocalHost, "cat; echo oops >&2; exit 3", b"in").await.unwrap();
+        assert_eq!(output.stdout, b"in");
+        assert_eq!(output.exit, Exit { status: Some(3), stderr: "oops\n".into() });
+    }
+
+    #[tokio::test]
+    async fn a_file_is_written_with_its_mode_and_refusals_are_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sub dir/f");
+        write_file(&LocalHost, path.to_str().unwrap(), 0o640, b"content").await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"content");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"").await.unwrap_err();
+        assert!(error.to_string().starts_with("`write /proc/no/file` failed on this machine with status 1"), "{error}");
+    }
+}

@@ -1,0 +1,183 @@
+//! From a target to an authenticated session: TCP (directly or through a jump host), key exchange
+//! with a check of the host key, log-in.
+
+use super::known_hosts::{Verdict, fingerprint};
+use super::{KnownHosts, SshTarget};
+use crate::host::TransportError;
+use russh::client::{self, AuthResult, Handle};
+use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, agent, load_secret_key};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Checks the host key; russh asks it during the key exchange.
+pub(super) struct Client {
+    target: (String, u16, String),
+    known_hosts: KnownHosts,
+    /// Why the key was refused: russh's own error does not say.
+    refusal: Arc<Mutex<Option<TransportError>>>,
+}
+
+impl client::Handler for Client {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        let key = key.public_key();
+        let (host, port, address) = &self.target;
+        let known_hosts = self.known_hosts.file.display().to_string();
+        let refusal = match self.known_hosts.judge(host, *port, &key) {
+            Verdict::Trusted => return Ok(true),
+            Verdict::Unknown => {
+                TransportError::UnknownKey { address: address.clone(), fingerprint: fingerprint(&key), known_hosts }
+            }
+            Verdict::Changed(line) => TransportError::ChangedKey {
+                address: address.clone(),
+                fingerprint: fingerprint(&key),
+                known_hosts,
+                line,
+            },
+        };
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        Ok(false)
+    }
+}
+
+/// The session to `target`, and the one to its jump host that carries it.
+pub(super) async fn session(
+    target: &SshTarget,
+    known_hosts: &KnownHosts,
+) -> Result<(Handle<Client>, Option<Handle<Client>>), TransportError> {
+    let Some(jump) = &target.jump else {
+        let stream = tcp(target).await?;
+        return Ok((log_in(target, known_hosts, stream).await?, None));
+    };
+    let stream = tcp(jump).await?;
+    let carrier = log_in(jump, known_hosts, stream).await?;
+    let channel = carrier
+        .channel_open_direct_tcpip(target.host.clone(), target.port.into(), "127.0.0.1", 0)
+        .await
+        .map_err(|error| TransportError::Connect {
+            address: format!("{} through {}", target.address(), jump.address()),
+            source: io::Error::other(error),
+        })?;
+    let session = log_in(target, known_hosts, channel.into_stream()).await?;
+    Ok((session, Some(carrier)))
+}
+
+async fn tcp(target: &SshTarget) -> Result<TcpStream, TransportError> {
+    let mut addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+        .await
+        .map_err(|source| TransportError::Resolve { name: target.host.clone(), source })?;
+    let address = addresses.next().ok_or_else(|| TransportError::Resolve {
+        name: target.host.clone(),
+        source: io::ErrorKind::NotFound.into(),
+    })?;
+    let stream = tokio::time::timeout(target.timeout, TcpStream::connect(address))
+        .await
+        .map_err(|_| timeout(target))?
+        .map_err(|source| match source.kind() {
+            // No route and no neighbour come after the kernel's own time-out: the same thing to the reader.
+            io::ErrorKind::HostUnreachable | io::ErrorKind::TimedOut => timeout(target),
+            _ => TransportError::Connect { address: target.address(), source },
+        })?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+fn timeout(target: &SshTarget) -> TransportError {
+    TransportError::Timeout { address: target.address(), seconds: target.timeout.as_secs() }
+}
+
+async fn log_in<S>(target: &SshTarget, known_hosts: &KnownHosts, stream: S) -> Result<Handle<Client>, TransportError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let config = client::Config {
+        // A dead host is noticed after a minute, also in the middle of a long unpacking.
+        keepalive_interval: Some(Duration::from_secs(10)),
+        keepalive_max: 6,
+        window_size: 16 << 20,
+        maximum_packet_size: 64 << 10,
+        nodelay: true,
+        ..client::Config::default()
+    };
+    let refusal = Arc::new(Mutex::new(None));
+    let client = Client {
+        target: (target.host.clone(), target.port, target.address()),
+        known_hosts: known_hosts.clone(),
+        refusal: Arc::clone(&refusal),
+    };
+    // Loaded first: a key that cannot be read is the reader's mistake whatever the host says.
+    let key = match &target.key_file {
+        Some(path) => Some(Arc::new(
+            load_secret_key(path, target.passphrase.as_ref().map(crate::Secret::expose))
+                .map_err(|error| TransportError::Key { path: path.display().to_string(), reason: reason(&error) })?,
+        )),
+        None => None,
+    };
+    let connecting = client::connect_stream(Arc::new(config), stream, client);
+    let mut session = match tokio::time::timeout(target.timeout, connecting).await {
+        Err(_) => return Err(timeout(target)),
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => {
+            let told = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Err(told.unwrap_or_else(|| TransportError::Connect {
+                address: target.address(),
+                source: io::Error::other(error),
+            }));
+        }
+    };
+    let broken = |error: russh::Error| TransportError::Broken { address: target.address(), reason: error.to_string() };
+    let hash = session.best_supported_rsa_hash().await.map_err(broken)?.flatten();
+    let (result, offered) = match key {
+        Some(key) => {
+            let offered = format!("key {}", target.key_file.as_deref().unwrap_or("".as_ref()).display());
+            let key = PrivateKeyWithHashAlg::new(key, hash);
+            (session.authenticate_publickey(&target.user, key).await.map_err(broken)?, offered)
+        }
+        None => with_agent(&mut session, target, hash).await?,
+    };
+    if result.success() {
+        return Ok(session);
+    }
+    Err(TransportError::Authentication { address: target.address(), user: target.user.clone(), offered })
+}
+
+fn reason(error: &russh::keys::Error) -> String {
+    match error {
+        russh::keys::Error::KeyIsEncrypted => {
+            "it has a passphrase; set INGOT_SSH_PASSPHRASE, or add it to an SSH agent and leave out `keyFile`".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Offers every key of the agent in turn.
+async fn with_agent(
+    session: &mut Handle<Client>,
+    target: &SshTarget,
+    hash: Option<russh::keys::HashAlg>,
+) -> Result<(AuthResult, String), TransportError> {
+    let agent_error = |error: &dyn std::fmt::Display| TransportError::Agent { reason: error.to_string() };
+    let mut agent = agent::client::AgentClient::connect_env().await.map_err(|e| agent_error(&e))?;
+    let identities = agent.request_identities().await.map_err(|e| agent_error(&e))?;
+    let count = identities.len();
+    let mut last = None;
+    for identity in identities {
+        let key = identity.public_key().into_owned();
+        let hash = if key.algorithm().is_rsa() { hash } else { None };
+        let result = session
+            .authenticate_publickey_with(&target.user, key, hash, &mut agent)
+            .await
+            .map_err(|e| agent_error(&e))?;
+        if result.success() {
+            return Ok((result, String::new()));
+        }
+        last = Some(result);
+    }
+    match last {
+        Some(result) => Ok((result, format!("{count} keys of the SSH agent"))),
+        None => Err(agent_error(&"it holds no keys")),
+    }
+}
