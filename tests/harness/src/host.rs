@@ -1,0 +1,607 @@
+//! One host of a lab: what it is, and what can be done to it from outside.
+//!
+//! Everything here acts on the host as a person with their hands on the machine would: power, cable,
+//! reinstalling, looking at the disk. What the product does to a host goes through SSH and is no
+//! business of this module.
+
+use std::fs;
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::internal::{InternalError, Role, host_process};
+use crate::name::Name;
+use crate::network::{self, NetworkError, host_address};
+use crate::process::ProcessId;
+use crate::program::{self, ProgramError};
+use crate::ssh_keys::{self, KeyError};
+use crate::state::{self, HostDir, HostRecord, LabRecord, RunRecord, StateError};
+use crate::teardown::{self, TeardownError};
+
+/// How long [`Host::power_on`] and [`Host::reboot`] wait for sshd. A boot takes a second; the rest is
+/// for machines that are busy with other work.
+pub const BOOT_DEADLINE: Duration = Duration::from_secs(120);
+
+const SSH_PORT: u16 = 22;
+
+/// Something could not be done to a host.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The host has been removed with its lab.
+    #[error("host {0} no longer exists; its lab was deleted")]
+    Gone(Name),
+    /// What was asked for needs a running host.
+    #[error("host {host} is off{}; power it on first", why(failure))]
+    Off {
+        /// Which host.
+        host: Name,
+        /// Why it is off, if it did not power off by itself.
+        failure: Option<String>,
+    },
+    /// What was asked for needs a host that is off.
+    #[error("host {0} is on; power it off first")]
+    On(Name),
+    /// The host did not get somewhere in time.
+    #[error("host {host} did not {what} within {} s; its console is in {}", waited.as_secs(), console.display())]
+    Deadline {
+        /// Which host.
+        host: Name,
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        waited: Duration,
+        /// Where to look.
+        console: PathBuf,
+    },
+    /// A command for [`Host::exec`] has no program.
+    #[error("a command needs at least the name of a program")]
+    EmptyCommand,
+    /// A record or directory could not be handled.
+    #[error("cannot handle the files of host {host}")]
+    State {
+        /// Which host.
+        host: Name,
+        /// What went wrong.
+        source: StateError,
+    },
+    /// Keys could not be made.
+    #[error("cannot give host {host} an SSH key")]
+    Key {
+        /// Which host.
+        host: Name,
+        /// What went wrong.
+        source: KeyError,
+    },
+    /// A program of the machine failed.
+    #[error("cannot work on host {host}")]
+    Program {
+        /// Which host.
+        host: Name,
+        /// What went wrong.
+        source: ProgramError,
+    },
+    /// The network could not be changed or entered.
+    #[error("cannot reach host {host}")]
+    Network {
+        /// Which host.
+        host: Name,
+        /// What went wrong.
+        source: NetworkError,
+    },
+    /// The supervisor could not be started.
+    #[error("cannot power on host {host}")]
+    Start {
+        /// Which host.
+        host: Name,
+        /// What went wrong.
+        source: InternalError,
+    },
+    /// Processes of the host do not end.
+    #[error("cannot power off host {host}")]
+    PowerOff {
+        /// Which host.
+        host: Name,
+        /// What went wrong.
+        source: TeardownError,
+    },
+}
+
+fn why(failure: &Option<String>) -> String {
+    failure
+        .as_ref()
+        .map(|text| format!(" ({text})"))
+        .unwrap_or_default()
+}
+
+/// A host. Cheap to clone; all state is on disk, so clones and other processes see the same.
+#[derive(Debug, Clone)]
+pub struct Host {
+    dir: HostDir,
+    /// What never changes: number, addresses, base.
+    index: u8,
+    bridges: u8,
+}
+
+impl Host {
+    pub(crate) fn new(dir: HostDir, record: &HostRecord, lab: &LabRecord) -> Host {
+        Host {
+            dir,
+            index: record.index,
+            bridges: lab.bridges,
+        }
+    }
+
+    /// The host's name, which is also its host name.
+    pub fn name(&self) -> &str {
+        self.dir.name().as_str()
+    }
+
+    /// Its address on the first bridge.
+    pub fn address(&self) -> IpAddr {
+        host_address(0, self.index)
+    }
+
+    /// Its addresses, one per bridge in order; inside the host they are on eth0, eth1, ...
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        (0..self.bridges)
+            .map(|bridge| host_address(bridge, self.index))
+            .collect()
+    }
+
+    /// The port sshd listens on.
+    pub fn ssh_port(&self) -> u16 {
+        SSH_PORT
+    }
+
+    /// The public host key that sshd shows: type and base64, as in known_hosts.
+    pub fn host_key(&self) -> Result<String, HostError> {
+        Ok(self.record()?.host_key)
+    }
+
+    /// The whole root file system of a running host, as seen from outside (mounts included).
+    ///
+    /// The path goes through /proc, so it ends with this boot. Absolute symlinks below it lead to the
+    /// machine's files, not the host's.
+    pub fn root_dir(&self) -> Result<PathBuf, HostError> {
+        Ok(format!("/proc/{}/root", self.running_init()?.pid()).into())
+    }
+
+    /// What the host has changed on its root since it was bare, without /var/lib: files as they
+    /// are now, deleted ones as character devices 0:0 (overlayfs). Also there when the host is off.
+    pub fn changes_dir(&self) -> PathBuf {
+        self.dir.upper()
+    }
+
+    /// The host's /var/lib, a plain directory of the machine. Also there when the host is off.
+    pub fn var_lib_dir(&self) -> PathBuf {
+        self.dir.var_lib()
+    }
+
+    /// What PID 1 printed before and after systemd took over, over all boots.
+    pub fn console_log(&self) -> PathBuf {
+        self.dir.console()
+    }
+
+    /// Whether the host is powered on.
+    pub fn is_running(&self) -> bool {
+        self.dir
+            .run()
+            .is_ok_and(|run| run.init.is_some_and(|init| init.is_alive()))
+    }
+
+    /// How often the host has booted.
+    pub fn boots(&self) -> Result<u64, HostError> {
+        Ok(self.run()?.boots)
+    }
+
+    /// A command that runs inside the host as root, without SSH and whatever its network does.
+    ///
+    /// It joins the host's namespaces but not its cgroups.
+    pub fn command(&self, program: &str) -> Result<Command, HostError> {
+        let init = self.running_init()?.pid().to_string();
+        let mut command = Command::new("nsenter");
+        command
+            .args([
+                "-t", &init, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--",
+            ])
+            .arg(program)
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("HOME", "/root")
+            .env("LANG", "C.UTF-8");
+        Ok(command)
+    }
+
+    /// Runs a command inside the host and returns what it printed, whatever its exit status.
+    pub fn exec(&self, command: &[&str]) -> Result<Output, HostError> {
+        let (program, args) = command.split_first().ok_or(HostError::EmptyCommand)?;
+        let mut inside = self.command(program)?;
+        inside.args(args);
+        // Not `program::run`: a failing command is an answer here, not an error.
+        inside.stdin(Stdio::null()).output().map_err(|source| {
+            self.program(ProgramError::Start {
+                command: command.join(" "),
+                source,
+            })
+        })
+    }
+
+    /// Powers on and waits until sshd answers. A host that is on already is left alone.
+    pub fn power_on(&self) -> Result<(), HostError> {
+        self.start()?;
+        self.wait_ssh(BOOT_DEADLINE)
+    }
+
+    /// Powers on and waits until systemd says that it has booted, whatever the network does.
+    pub fn power_on_without_network(&self, within: Duration) -> Result<(), HostError> {
+        self.start()?;
+        self.wait("finish booting", within, || {
+            self.refuse_if_off()?;
+            if !self.is_running() {
+                return Ok(false);
+            }
+            // `degraded` is a finished boot as well. PID 1 may not be systemd yet.
+            let output = self.exec(&["systemctl", "is-system-running"])?;
+            Ok(matches!(
+                output.stdout.trim_ascii(),
+                b"running" | b"degraded"
+            ))
+        })
+    }
+
+    /// Starts the supervisor, unless there is one; returns once it has left its record.
+    fn start(&self) -> Result<(), HostError> {
+        let lab = self.dir.lab();
+        let _lock = lab.state().lock(lab.name()).map_err(|e| self.state(e))?;
+        if !self.supervisor_gone()? {
+            return Ok(());
+        }
+        let start = |source| HostError::Start {
+            host: self.dir.name().clone(),
+            source: InternalError::Start {
+                role: Role::Launch.word(),
+                source,
+            },
+        };
+        let console = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.console())
+            .map_err(start)?;
+        let errors = console.try_clone().map_err(start)?;
+        let mut launcher = host_process(Role::Launch, &self.dir);
+        launcher
+            .stdout(console)
+            .stderr(errors)
+            .status()
+            .map_err(start)?;
+        Ok(())
+    }
+
+    /// `systemctl reboot`; waits until sshd answers again.
+    pub fn reboot(&self) -> Result<(), HostError> {
+        let before = self.boots()?;
+        self.systemctl("reboot")?;
+        self.wait("reboot", BOOT_DEADLINE, || Ok(self.boots()? > before))?;
+        self.wait_ssh(BOOT_DEADLINE)
+    }
+
+    /// `systemctl poweroff`; waits until the host is off. One that is off already is fine.
+    pub fn power_off(&self) -> Result<(), HostError> {
+        if self.is_running() {
+            self.systemctl("poweroff")?;
+        }
+        self.wait("power off", BOOT_DEADLINE, || self.supervisor_gone())
+    }
+
+    /// Kills everything on the host at one instant, as pulling the power cord does.
+    ///
+    /// What was in memory and on /run and /tmp is gone. Unlike on a machine, files that were written
+    /// but not yet synced survive: the page cache is the machine's. One that is off is fine.
+    pub fn power_cut(&self) -> Result<(), HostError> {
+        let run = self.run()?;
+        // The kernel kills all processes of a namespace with its PID 1.
+        let init: Vec<ProcessId> = run.init.into_iter().collect();
+        teardown::kill(init).map_err(|source| HostError::PowerOff {
+            host: self.dir.name().clone(),
+            source,
+        })?;
+        self.wait("lose its power", BOOT_DEADLINE, || self.supervisor_gone())
+    }
+
+    /// Pulls all network cables. Stays so over reboots.
+    pub fn unplug(&self) -> Result<(), HostError> {
+        self.set_cables(false)
+    }
+
+    /// Plugs all network cables in again.
+    pub fn plug(&self) -> Result<(), HostError> {
+        self.set_cables(true)
+    }
+
+    /// Back to a bare root, as a reinstalled machine: all data gone, new machine-id, new SSH host
+    /// key (known_hosts of the lab's driver follows). The host is off afterwards.
+    pub fn wipe(&self) -> Result<(), HostError> {
+        self.wipe_with(None)
+    }
+
+    /// As [`Host::wipe`], but sshd keeps its key, as when a site restores it.
+    pub fn wipe_keep_key(&self) -> Result<(), HostError> {
+        let key = self.dir.upper().join(HOST_KEY);
+        let read = |path: PathBuf| {
+            fs::read_to_string(&path).map_err(|e| self.state(state::access("read", &path, e)))
+        };
+        self.wipe_with(Some((read(key.clone())?, read(key.with_extension("pub"))?)))
+    }
+
+    /// Waits until sshd greets, or the host turns out to be off, or the time is up.
+    pub fn wait_ssh(&self, within: Duration) -> Result<(), HostError> {
+        self.wait("answer on the SSH port", within, || {
+            self.refuse_if_off()?;
+            self.ssh_greets()
+        })
+    }
+
+    /// The journal of the current boot, or all that is on the disk of a host that is off; without
+    /// kernel messages, which are those of the machine and of every host on it.
+    pub fn journal(&self) -> Result<String, HostError> {
+        let mut command = match self.is_running() {
+            true => {
+                let mut inside = self.command("journalctl")?;
+                inside.arg("-b");
+                inside
+            }
+            false => {
+                let mut outside = Command::new("journalctl");
+                outside
+                    .arg("-D")
+                    .arg(self.dir.upper().join("var/log/journal"));
+                outside
+            }
+        };
+        command.args(["--no-pager", "-o", "short-monotonic"]);
+        command.args([
+            "_TRANSPORT=journal",
+            "_TRANSPORT=stdout",
+            "_TRANSPORT=syslog",
+        ]);
+        let output = program::run(&mut command).map_err(|e| self.program(e))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn wipe_with(&self, key: Option<(String, String)>) -> Result<(), HostError> {
+        self.power_cut()?;
+        let lab = self.dir.lab();
+        let _lock = lab.state().lock(lab.name()).map_err(|e| self.state(e))?;
+        let mut record = self.record()?;
+        record.host_key = install(&self.dir, &record, key)?;
+        self.dir.write_record(&record).map_err(|e| self.state(e))?;
+        ssh_keys::write_known_hosts(lab, self.bridges).map_err(|e| self.key(e))
+    }
+
+    fn set_cables(&self, plugged: bool) -> Result<(), HostError> {
+        let lab = self.dir.lab();
+        let _lock = lab.state().lock(lab.name()).map_err(|e| self.state(e))?;
+        let mut record = self.record()?;
+        record.unplugged = !plugged;
+        self.dir.write_record(&record).map_err(|e| self.state(e))?;
+        if !self.is_running() {
+            return Ok(());
+        }
+        network::set_cables(&lab.network(), self.bridges, self.index, plugged).map_err(|source| {
+            HostError::Network {
+                host: self.dir.name().clone(),
+                source,
+            }
+        })
+    }
+
+    fn systemctl(&self, verb: &str) -> Result<(), HostError> {
+        // The host may go down before systemctl has said goodbye, so its status says nothing.
+        let mut command = self.command("systemctl")?;
+        match program::run(command.args(["--no-block", verb])) {
+            Err(error @ ProgramError::Start { .. }) => Err(self.program(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn ssh_greets(&self) -> Result<bool, HostError> {
+        let address = SocketAddr::new(self.address(), SSH_PORT);
+        let greeting = network::inside(&self.dir.lab().network(), || {
+            let timeout = Duration::from_millis(500);
+            let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            let mut start = [0; 4];
+            stream.read_exact(&mut start)?;
+            Ok::<_, std::io::Error>(start == *b"SSH-")
+        });
+        match greeting {
+            Ok(result) => Ok(result.unwrap_or(false)),
+            Err(source) => Err(HostError::Network {
+                host: self.dir.name().clone(),
+                source,
+            }),
+        }
+    }
+
+    /// An error if nothing supplies the host with power.
+    fn refuse_if_off(&self) -> Result<(), HostError> {
+        match self.supervisor_gone()? {
+            true => Err(self.off(self.run()?.failure)),
+            false => Ok(()),
+        }
+    }
+
+    fn supervisor_gone(&self) -> Result<bool, HostError> {
+        Ok(self.run()?.supervisor.is_none_or(|s| !s.is_alive()))
+    }
+
+    fn wait(
+        &self,
+        what: &'static str,
+        within: Duration,
+        mut reached: impl FnMut() -> Result<bool, HostError>,
+    ) -> Result<(), HostError> {
+        let deadline = Instant::now() + within;
+        while !reached()? {
+            if Instant::now() >= deadline {
+                return Err(HostError::Deadline {
+                    host: self.dir.name().clone(),
+                    what,
+                    waited: within,
+                    console: self.dir.console(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn running_init(&self) -> Result<ProcessId, HostError> {
+        let run = self.run()?;
+        match run.init.filter(ProcessId::is_alive) {
+            Some(init) => Ok(init),
+            None => Err(self.off(run.failure)),
+        }
+    }
+
+    fn record(&self) -> Result<HostRecord, HostError> {
+        let record = self.dir.record().map_err(|e| self.state(e))?;
+        record.ok_or_else(|| HostError::Gone(self.dir.name().clone()))
+    }
+
+    fn run(&self) -> Result<RunRecord, HostError> {
+        self.dir.run().map_err(|e| self.state(e))
+    }
+
+    fn off(&self, failure: Option<String>) -> HostError {
+        HostError::Off {
+            host: self.dir.name().clone(),
+            failure,
+        }
+    }
+
+    fn state(&self, source: StateError) -> HostError {
+        HostError::State {
+            host: self.dir.name().clone(),
+            source,
+        }
+    }
+
+    fn key(&self, source: KeyError) -> HostError {
+        HostError::Key {
+            host: self.dir.name().clone(),
+            source,
+        }
+    }
+
+    fn program(&self, source: ProgramError) -> HostError {
+        HostError::Program {
+            host: self.dir.name().clone(),
+            source,
+        }
+    }
+}
+
+/// Where sshd finds its key, below the root.
+const HOST_KEY: &str = "etc/ssh/ssh_host_ed25519_key";
+
+/// Makes the disks of a bare host and returns its public host key. Whatever was there is removed.
+pub(crate) fn install(
+    dir: &HostDir,
+    record: &HostRecord,
+    key: Option<(String, String)>,
+) -> Result<String, HostError> {
+    let state = |source| HostError::State {
+        host: dir.name().clone(),
+        source,
+    };
+    let key_error = |source| HostError::Key {
+        host: dir.name().clone(),
+        source,
+    };
+    for layer in [dir.upper(), dir.work(), dir.var_lib()] {
+        state::remove_tree(&layer).map_err(state)?;
+    }
+    for layer in [dir.work(), dir.merged(), dir.upper().join("etc/ssh")] {
+        state::create_dir(&layer).map_err(state)?;
+    }
+    let mut copy = Command::new("cp");
+    copy.arg("-a")
+        .arg(record.base.join("var/lib"))
+        .arg(dir.var_lib());
+    program::run(&mut copy).map_err(|source| HostError::Program {
+        host: dir.name().clone(),
+        source,
+    })?;
+
+    let name = dir.name().as_str();
+    let etc = dir.upper().join("etc");
+    let files = [
+        ("hostname", format!("{name}\n")),
+        (
+            "hosts",
+            format!("127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n"),
+        ),
+        ("machine-id", format!("{}\n", random_id().map_err(state)?)),
+    ];
+    for (file, content) in files {
+        state::write_file(&etc.join(file), &content).map_err(state)?;
+    }
+
+    let path = dir.upper().join(HOST_KEY);
+    let public = match key {
+        None => ssh_keys::generate(&path).map_err(key_error)?,
+        Some((private, public)) => {
+            state::write_file(&path, &private).map_err(state)?;
+            set_mode(&path, 0o600).map_err(state)?;
+            state::write_file(&path.with_extension("pub"), &public).map_err(state)?;
+            ssh_keys::public_line(&path).map_err(key_error)?
+        }
+    };
+    let driver = dir.lab().driver().join("id_ed25519");
+    let authorized = format!("{}\n", ssh_keys::public_line(&driver).map_err(key_error)?);
+    for home in ["root", "home/admin", "home/deploy"] {
+        authorize(dir, record, home, &authorized).map_err(state)?;
+    }
+    Ok(public)
+}
+
+/// Puts the driver's key into a user's home, if the base has that user.
+fn authorize(dir: &HostDir, record: &HostRecord, home: &str, keys: &str) -> Result<(), StateError> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let Ok(base) = fs::metadata(record.base.join(home)) else {
+        return Ok(());
+    };
+    let home = dir.upper().join(home);
+    let ssh = home.join(".ssh");
+    let file = ssh.join("authorized_keys");
+    state::create_dir(&ssh)?;
+    state::write_file(&file, keys)?;
+    for (path, mode) in [(&home, base.mode() & 0o7777), (&ssh, 0o700), (&file, 0o600)] {
+        set_mode(path, mode)?;
+        let owner = (Some(base.uid()), Some(base.gid()));
+        chown(path, owner.0, owner.1).map_err(|e| state::access("give away", path, e))?;
+    }
+    Ok(())
+}
+
+fn set_mode(path: &std::path::Path, mode: u32) -> Result<(), StateError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|e| state::access("set the mode of", path, e))
+}
+
+/// 32 hexadecimal digits, as machine-id(5) wants them.
+pub(crate) fn random_id() -> Result<String, StateError> {
+    let path = std::path::Path::new("/proc/sys/kernel/random/uuid");
+    let text = fs::read_to_string(path).map_err(|e| state::access("read", path, e))?;
+    Ok(text.trim().replace('-', ""))
+}
