@@ -1,0 +1,190 @@
+//! The certificates of this host: are they as wanted, and if not, a key and a request for a new one.
+//!
+//! A new key lies beside the old one (`.key.new`) until its certificate comes, so that the pair in use
+//! is whole at every moment, also when the installer is killed in between.
+
+use super::protocol::AuthorityFile;
+use super::states;
+use crate::pki::{CertificateRequest, Signed, SigningRequest, Usage};
+use rcgen::KeyPair;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::Path;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::X509Certificate;
+
+/// The requests for all certificates that are due on this host.
+///
+/// # Errors
+/// When a key cannot be made or kept.
+pub fn due(wanted: &[CertificateRequest], trust: &[AuthorityFile]) -> Result<Vec<SigningRequest>, String> {
+    let trusted: BTreeMap<&str, &str> = trust.iter().map(|f| (f.name.as_str(), f.content.as_str())).collect();
+    let mut requests = Vec::new();
+    for request in wanted {
+        let authority = trusted.get(format!("{}.crt", request.authority.file()).as_str()).copied();
+        let Err(reason) = current(request, authority) else { continue };
+        let path = format!("{}.key.new", request.path);
+        let key = match std::fs::read_to_string(&path).ok().and_then(|pem| KeyPair::from_pem(&pem).ok()) {
+            Some(key) => key,
+            None => {
+                let key = KeyPair::generate().map_err(|error| format!("cannot make a key: {error}"))?;
+                if let Some(parent) = Path::new(&path).parent() {
+                    std::fs::create_dir_all(parent).map_err(|e| format!("cannot create {}: {e}", parent.display()))?;
+                }
+                let pem = key.serialize_pem();
+                ingot_engine::resource::write_atomically(Path::new(&path), |_, file| file.write_all(pem.as_bytes()))
+                    .map_err(|error| format!("cannot write {path}: {error}"))?;
+                key
+            }
+        };
+        requests.push(SigningRequest { wanted: request.clone(), public_key: key.public_key_pem(), reason });
+    }
+    Ok(requests)
+}
+
+/// Puts signed certificates and their new keys in place; returns how many.
+///
+/// # Errors
+/// When a key is missing or a file cannot be written.
+pub fn install(signed: &[Signed]) -> Result<usize, String> {
+    let mut files = Vec::new();
+    for certificate in signed {
+        let fresh = format!("{}.key.new", certificate.path);
+        let key = std::fs::read_to_string(&fresh).map_err(|error| format!("cannot read {fresh}: {error}"))?;
+        files.push((format!("{}.crt", certificate.path), certificate.certificate.clone(), 0o644));
+        files.push((format!("{}.key", certificate.path), key, 0o600));
+    }
+    states::write_files(&files)?;
+    for certificate in signed {
+        let _ = std::fs::remove_file(format!("{}.key.new", certificate.path));
+    }
+    Ok(signed.len())
+}
+
+/// Whether the certificate on disk is as wanted; if not, why it is due.
+fn current(wanted: &CertificateRequest, authority: Option<&str>) -> Result<(), String> {
+    let read = |suffix: &str| std::fs::read_to_string(format!("{}.{suffix}", wanted.path));
+    let (Ok(certificate), Ok(key)) = (read("crt"), read("key")) else { return Err("it does not exist".into()) };
+    let authority = authority.ok_or("its authority is not known here")?;
+    check(wanted, &certificate, &key, authority)
+}
+
+fn check(wanted: &CertificateRequest, certificate: &str, key: &str, authority: &str) -> Result<(), String> {
+    let unreadable = |what: &'static str| move |_| format!("{what} cannot be read");
+    let (_, pem) = parse_x509_pem(certificate.as_bytes()).map_err(unreadable("it"))?;
+    let found = pem.parse_x509().map_err(|_| "it cannot be read".to_owned())?;
+    let (_, authority) = parse_x509_pem(authority.as_bytes()).map_err(unreadable("its authority"))?;
+    let authority = authority.parse_x509().map_err(|_| "its authority cannot be read".to_owned())?;
+    if found.verify_signature(Some(authority.public_key())).is_err() {
+        return Err("another authority signed it".into());
+    }
+    let key = KeyPair::from_pem(key).map_err(|_| "its key cannot be read".to_owned())?;
+    if found.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+        return Err("its key is another one".into());
+    }
+    let (begin, end) = (found.validity().not_before.timestamp(), found.validity().not_after.timestamp());
+    let now = found.validity().time_to_expiration().map_or(0, |left| left.whole_seconds());
+    if now * 10 < (end - begin) * 3 {
+        return Err(format!("it is valid for {} more days only", now / 86400));
+    }
+    let subject = |oid: &str| -> Option<String> {
+        found
+            .subject()
+            .iter_attributes()
+            .find(|a| a.attr_type().to_id_string() == oid)
+            .and_then(|a| a.as_str().ok())
+            .map(Into::into)
+    };
+    if subject("2.5.4.3").as_deref() != Some(wanted.common_name.as_str()) || subject("2.5.4.10") != wanted.organization {
+        return Err("its subject changed".into());
+    }
+    let (names, addresses, usages) = details(&found);
+    if names != wanted.dns_names || addresses != wanted.addresses {
+        return Err("its names changed".into());
+    }
+    if usages != wanted.usages {
+        return Err("its usages changed".into());
+    }
+    Ok(())
+}
+
+fn details(certificate: &X509Certificate<'_>) -> (Vec<String>, Vec<IpAddr>, Vec<Usage>) {
+    let (mut names, mut addresses, mut usages) = (Vec::new(), Vec::new(), Vec::new());
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(san) => {
+                for name in &san.general_names {
+                    match name {
+                        GeneralName::DNSName(name) => names.push((*name).to_owned()),
+                        GeneralName::IPAddress(bytes) => {
+                            if let Ok(v4) = <[u8; 4]>::try_from(*bytes) {
+                                addresses.push(IpAddr::from(v4));
+                            } else if let Ok(v6) = <[u8; 16]>::try_from(*bytes) {
+                                addresses.push(IpAddr::from(v6));
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                if usage.server_auth {
+                    usages.push(Usage::Server);
+                }
+                if usage.client_auth {
+                    usages.push(Usage::Client);
+                }
+            }
+            _ => {}
+        }
+    }
+    names.sort();
+    addresses.sort();
+    usages.sort();
+    (names, addresses, usages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::{Authorities, Authority};
+
+    fn wanted() -> CertificateRequest {
+        CertificateRequest {
+            path: "/x/apiserver".into(),
+            authority: Authority::Cluster,
+            common_name: "kube-apiserver".into(),
+            organization: Some("o".into()),
+            dns_names: vec!["a".into(), "b".into()],
+            addresses: vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+            usages: vec![Usage::Server],
+        }
+    }
+
+    #[test]
+    fn a_fresh_certificate_is_current_and_every_difference_is_named() {
+        let authorities = Authorities::generate().unwrap();
+        let trust = authorities.certificate(Authority::Cluster);
+        let (pem, key) = authorities.issue(&wanted(), std::time::Duration::from_secs(365 * 86400)).unwrap();
+        assert_eq!(check(&wanted(), &pem, &key, trust), Ok(()));
+        let reason = |change: &dyn Fn(&mut CertificateRequest)| {
+            let mut changed = wanted();
+            change(&mut changed);
+            check(&changed, &pem, &key, trust).unwrap_err()
+        };
+        assert_eq!(reason(&|c| c.common_name.push('x')), "its subject changed");
+        assert_eq!(reason(&|c| c.organization = None), "its subject changed");
+        assert_eq!(reason(&|c| c.dns_names.push("c".into())), "its names changed");
+        assert_eq!(reason(&|c| drop(c.addresses.pop())), "its names changed");
+        assert_eq!(reason(&|c| c.usages = vec![Usage::Client]), "its usages changed");
+        let other = Authorities::generate().unwrap();
+        let foreign = other.certificate(Authority::Cluster);
+        assert_eq!(check(&wanted(), &pem, &key, foreign).unwrap_err(), "another authority signed it");
+        let (_, other_key) = other.issue(&wanted(), std::time::Duration::from_secs(86400)).unwrap();
+        assert_eq!(check(&wanted(), &pem, &other_key, trust).unwrap_err(), "its key is another one");
+        let (old, old_key) = authorities.issue(&wanted(), std::time::Duration::from_secs(120)).unwrap();
+        assert_eq!(check(&wanted(), &old, &old_key, trust).unwrap_err(), "it is valid for 0 more days only");
+    }
+}

@@ -1,0 +1,296 @@
+//! The driver's end of a conversation with an agent.
+
+use super::protocol::{AuthorityFile, AuthorityFiles, Reply, Request, receive, send};
+use crate::agent::kube::ClusterStatus;
+use crate::error::Failure;
+use crate::facts::{Facts, Membership};
+use crate::paths;
+use crate::pki::{CertificateRequest, Signed, SigningRequest};
+use ingot_bundle::Digest;
+use ingot_engine::{Event, Plan, Report};
+use ingot_transport::{Host, Process, TransportError, quote, run, write_file};
+use std::net::IpAddr;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+/// A conversation with the agent of one host.
+pub struct Session {
+    address: String,
+    process: Process,
+}
+
+impl Session {
+    /// Makes sure that the host has this `program` (by its SHA-256 `digest`), and starts its agent.
+    ///
+    /// # Errors
+    /// When the host refuses the program or it does not run there.
+    pub async fn open(host: &dyn Host, program: &[u8], digest: &str) -> Result<Self, Failure> {
+        let path = quote(paths::PROGRAM);
+        let found = run(host, &format!("sha256sum {path} 2>/dev/null | cut -c1-64"), b"").await?;
+        if found.stdout.trim_ascii() != digest.as_bytes() {
+            write_file(host, paths::PROGRAM, 0o755, program).await?;
+        }
+        let process = host.start(&format!("exec {path} agent")).await?;
+        Ok(Self { address: host.address(), process })
+    }
+
+    fn broken(&self, reason: impl std::fmt::Display) -> Failure {
+        TransportError::Broken { address: self.address.clone(), reason: reason.to_string() }.into()
+    }
+
+    async fn reply(&mut self, events: &mut (dyn FnMut(Event) + Send)) -> Result<Reply, Failure> {
+        loop {
+            match receive::<Reply>(&mut self.process.stdout).await {
+                Ok(Some(Reply::Event { event })) => events(event),
+                Ok(Some(Reply::Failed { reason })) => return Err(Failure::machine(reason)),
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => {
+                    // It ended by itself: its last words say why.
+                    let exit = (&mut self.process.exit).await;
+                    let words = exit.stderr.trim();
+                    let words = if words.is_empty() { "the agent ended without a word" } else { words };
+                    return Err(self.broken(words));
+                }
+                Err(error) => return Err(self.broken(error)),
+            }
+        }
+    }
+
+    async fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
+        self.ask_with(request, &mut |_| {}).await
+    }
+
+    async fn ask_with(
+        &mut self,
+        request: &Request,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Reply, Failure> {
+        if let Err(error) = send(&mut self.process.stdin, request).await {
+            // An agent that has ended says why on its way out.
+            return match self.reply(events).await {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(self.broken(error)),
+            };
+        }
+        self.reply(events).await
+    }
+
+    /// The host's facts.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn facts(&mut self, measure_disk: bool) -> Result<Facts, Failure> {
+        match self.ask(&Request::Facts { measure_disk }).await? {
+            Reply::Facts { facts } => Ok(*facts),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The peers this host cannot reach.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn unreached(&mut self, peers: Vec<(IpAddr, u16)>) -> Result<Vec<(IpAddr, u16, String)>, Failure> {
+        match self.ask(&Request::Reach { peers }).await? {
+            Reply::Unreached { peers } => Ok(peers),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Opens ports for the reachability check; an empty list closes them.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn listen(&mut self, ports: Vec<u16>) -> Result<(), Failure> {
+        self.done(&Request::Listen { ports }).await.map(drop)
+    }
+
+    /// Takes the lease of the host; it is held until the session ends.
+    ///
+    /// # Errors
+    /// When another installer has it.
+    pub async fn lease(&mut self, holder: &str) -> Result<(), Failure> {
+        self.done(&Request::Lease { holder: holder.into() }).await.map(drop)
+    }
+
+    /// Which of these blobs the host lacks.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn missing(&mut self, digests: Vec<Digest>) -> Result<Vec<Digest>, Failure> {
+        match self.ask(&Request::MissingBlobs { digests }).await? {
+            Reply::Missing { digests } => Ok(digests),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Sends a blob; `progress` is told the bytes sent so far.
+    ///
+    /// # Errors
+    /// When the blob cannot be read, the connection breaks, or the host cannot keep it.
+    pub async fn put_blob(
+        &mut self,
+        digest: Digest,
+        size: u64,
+        mut blob: impl AsyncRead + Unpin,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), Failure> {
+        send(&mut self.process.stdin, &Request::PutBlob { digest, size }).await.map_err(|e| self.broken(e))?;
+        let mut sent = 0;
+        let mut buffer = vec![0; 256 << 10];
+        while sent < size {
+            let count = blob.read(&mut buffer).await.map_err(|error| {
+                Failure::text(crate::FailureKind::Input, format!("cannot read blob {digest} of the bundle: {error}"))
+            })?;
+            if count == 0 {
+                return Err(Failure::text(
+                    crate::FailureKind::Input,
+                    format!("blob {digest} of the bundle ends after {sent} of {size} bytes; run `ingot bundle verify`"),
+                ));
+            }
+            self.process.stdin.write_all(&buffer[..count]).await.map_err(|error| self.broken(error))?;
+            sent += count as u64;
+            progress(sent);
+        }
+        self.process.stdin.flush().await.map_err(|error| self.broken(error))?;
+        match self.reply(&mut |_| {}).await? {
+            Reply::Done { .. } => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What applying the states would change.
+    ///
+    /// # Errors
+    /// Everything that stands in the way.
+    pub async fn plan(&mut self, states: &[String], settings: &serde_json::Value) -> Result<Plan, Failure> {
+        let request = Request::Plan { states: states.to_vec(), settings: settings.clone() };
+        match self.ask(&request).await? {
+            Reply::Plan { plan } => Ok(plan),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Applies the states; `events` is told of each resource.
+    ///
+    /// # Errors
+    /// Everything that stood in the way.
+    pub async fn apply(
+        &mut self,
+        states: &[String],
+        settings: &serde_json::Value,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Report, Failure> {
+        let request = Request::Apply { states: states.to_vec(), settings: settings.clone() };
+        let report = match self.ask_with(&request, events).await? {
+            Reply::Applied { report } => report,
+            other => return Err(unexpected(&other)),
+        };
+        let failures: Vec<String> =
+            report.failures().iter().map(|(target, reason)| format!("{target}: {reason}")).collect();
+        if failures.is_empty() { Ok(report) } else { Err(Failure::machine(failures.join("\n"))) }
+    }
+
+    /// The authorities the host keeps.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn read_authority(&mut self) -> Result<Option<AuthorityFiles>, Failure> {
+        match self.ask(&Request::ReadAuthority).await? {
+            Reply::Authority { authority } => Ok(authority),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Gives the authorities to a control plane; returns how many files changed.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub async fn write_authority(&mut self, authority: AuthorityFiles) -> Result<usize, Failure> {
+        self.done(&Request::WriteAuthority { authority }).await
+    }
+
+    /// The certificates that are due on the host.
+    ///
+    /// # Errors
+    /// When keys cannot be made there.
+    pub async fn certificates_due(
+        &mut self,
+        wanted: Vec<CertificateRequest>,
+        trust: Vec<AuthorityFile>,
+    ) -> Result<Vec<SigningRequest>, Failure> {
+        match self.ask(&Request::Certificates { wanted, trust }).await? {
+            Reply::SigningRequests { requests } => Ok(requests),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Puts signed certificates in place.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub async fn install_certificates(&mut self, signed: Vec<Signed>) -> Result<usize, Failure> {
+        self.done(&Request::InstallCertificates { signed }).await
+    }
+
+    /// Applies objects; returns those that changed.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer.
+    pub async fn kube_apply(&mut self, manifests: String) -> Result<Vec<String>, Failure> {
+        match self.ask(&Request::KubeApply { manifests }).await? {
+            Reply::Objects { changed } => Ok(changed),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Whether the API server of the host is ready.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn kube_ready(&mut self) -> Result<(), Failure> {
+        self.done(&Request::KubeReady).await.map(drop)
+    }
+
+    /// The state of the cluster.
+    ///
+    /// # Errors
+    /// When the API server of the host does not answer.
+    pub async fn kube_status(&mut self, dns: Option<(IpAddr, String)>) -> Result<ClusterStatus, Failure> {
+        match self.ask(&Request::KubeStatus { dns }).await? {
+            Reply::Status { status } => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Writes down which cluster the host belongs to.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn join(&mut self, membership: Membership) -> Result<usize, Failure> {
+        self.done(&Request::Join { membership }).await
+    }
+
+    /// Removes everything; returns what could not be.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn reset(&mut self) -> Result<Vec<String>, Failure> {
+        match self.ask(&Request::Reset).await? {
+            Reply::Leftovers { problems } => Ok(problems),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn done(&mut self, request: &Request) -> Result<usize, Failure> {
+        match self.ask(request).await? {
+            Reply::Done { changed } => Ok(changed),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn unexpected(reply: &Reply) -> Failure {
+    let text = format!("{reply:?}");
+    let name = text.split([' ', '{']).next().unwrap_or_default().to_owned();
+    Failure::bug(format!("the agent answered with {name} to another question"))
+}

@@ -1,0 +1,20 @@
+//! The part that runs on a host: `ingot agent`, started over SSH (or by systemd) and told what to do.
+//!
+//! It decides nothing. Requests come as frames on standard input, answers and events go to standard
+//! output ([`protocol`]); when the input ends, the agent ends, and with it the lease it held.
+
+pub mod authority;
+pub mod blobs;
+pub mod certificates;
+pub mod client;
+pub mod cni;
+pub mod gather;
+pub mod kube;
+pub mod lease;
+pub mod protocol;
+pub mod reset;
+pub mod serve;
+pub mod states;
+
+pub use client::Session;
+pub use serve::serve;

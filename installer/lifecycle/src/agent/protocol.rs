@@ -1,0 +1,162 @@
+//! What driver and agent say to each other.
+//!
+//! A frame is a length (32 bits, big endian) and that many bytes of JSON. The driver sends a
+//! [`Request`]; a [`Request::PutBlob`] is followed by the bytes of the blob. The agent answers with any
+//! number of [`Reply::Event`]s and then one other [`Reply`]. Both ends are the same program, checked by
+//! digest before a session begins, so the format needs no versions.
+
+use crate::facts::{Facts, Membership};
+use crate::pki::{CertificateRequest, Signed, SigningRequest};
+use ingot_bundle::Digest;
+use ingot_engine::{Event as EngineEvent, Plan, Report};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io;
+use std::net::IpAddr;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// The largest frame that is accepted, bytes.
+const LIMIT: u32 = 64 << 20;
+
+/// What the driver asks for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are the operands of the request that the variant documents")]
+pub enum Request {
+    /// The host's facts; `measure_disk` also measures the disk, which takes a second.
+    Facts { measure_disk: bool },
+    /// Whether these addresses and ports can be reached from this host.
+    Reach { peers: Vec<(IpAddr, u16)> },
+    /// Opens these ports for the reachability check, until the next request.
+    Listen { ports: Vec<u16> },
+    /// Takes the lease of this host, or says who has it.
+    Lease { holder: String },
+    /// Which of these blobs the host lacks.
+    MissingBlobs { digests: Vec<Digest> },
+    /// A blob; its bytes follow.
+    PutBlob { digest: Digest, size: u64 },
+    /// What the states would change.
+    Plan { states: Vec<String>, settings: serde_json::Value },
+    /// Applies the states.
+    Apply { states: Vec<String>, settings: serde_json::Value },
+    /// The cluster's authorities, where this host has them.
+    ReadAuthority,
+    /// Keeps the cluster's authorities on this host.
+    WriteAuthority { authority: AuthorityFiles },
+    /// Compares the certificates of this host with the wanted ones; makes keys where one is due.
+    Certificates { wanted: Vec<CertificateRequest>, trust: Vec<AuthorityFile> },
+    /// Puts signed certificates in place.
+    InstallCertificates { signed: Vec<Signed> },
+    /// Applies objects to the API server of this control plane.
+    KubeApply { manifests: String },
+    /// Whether the API server of this host is ready.
+    KubeReady,
+    /// The state of the cluster; with the address of its DNS and a name to ask it for.
+    KubeStatus { dns: Option<(IpAddr, String)> },
+    /// Writes down which cluster the host belongs to.
+    Join { membership: Membership },
+    /// Removes everything that was ever installed.
+    Reset,
+}
+
+/// A file of an authority, with its place on the host. Its content is secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityFile {
+    /// The path below [`crate::paths::PKI`].
+    pub name: String,
+    /// The PEM text.
+    pub content: String,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl std::fmt::Debug for AuthorityFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AuthorityFile({})", self.name)
+    }
+}
+
+/// All files of the cluster's authorities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityFiles {
+    /// Sorted by name.
+    pub files: Vec<AuthorityFile>,
+}
+
+/// What the agent answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "each variant answers the request it is named after")]
+pub enum Reply {
+    /// Work goes on.
+    Event { event: EngineEvent },
+    /// Done; `changed` things were changed.
+    Done { changed: usize },
+    /// The request failed, for the reason given.
+    Failed { reason: String },
+    Facts { facts: Box<Facts> },
+    /// The peers that could not be reached, with the reason.
+    Unreached { peers: Vec<(IpAddr, u16, String)> },
+    Missing { digests: Vec<Digest> },
+    Plan { plan: Plan },
+    Applied { report: Report },
+    Authority { authority: Option<AuthorityFiles> },
+    SigningRequests { requests: Vec<SigningRequest> },
+    Objects { changed: Vec<String> },
+    Status { status: super::kube::ClusterStatus },
+    /// Something a reset could not take back.
+    Leftovers { problems: Vec<String> },
+}
+
+/// Writes one frame.
+///
+/// # Errors
+/// When the stream refuses.
+pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> io::Result<()> {
+    let json = serde_json::to_vec(message)?;
+    let length = u32::try_from(json.len()).map_err(io::Error::other)?;
+    let mut frame = length.to_be_bytes().to_vec();
+    frame.extend_from_slice(&json);
+    stream.write_all(&frame).await?;
+    stream.flush().await
+}
+
+/// Reads one frame; `None` when the stream ended before it.
+///
+/// # Errors
+/// When the stream breaks in the middle of a frame, or the frame is not what was expected.
+pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    let length = u32::from_be_bytes(length);
+    if length > LIMIT {
+        return Err(io::Error::other(format!("a frame of {length} bytes is not from an ingot agent")));
+    }
+    let mut json = vec![0; length as usize];
+    stream.read_exact(&mut json).await?;
+    Ok(Some(serde_json::from_slice(&json)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_pass_and_foreign_bytes_are_refused() {
+        let mut bytes = Vec::new();
+        send(&mut bytes, &Request::Facts { measure_disk: true }).await.unwrap();
+        let request: Option<Request> = receive(&mut bytes.as_slice()).await.unwrap();
+        assert!(matches!(request, Some(Request::Facts { measure_disk: true })));
+        assert!(receive::<Request>(&mut &b""[..]).await.unwrap().is_none());
+        let error = receive::<Request>(&mut &b"Welcome to host1!"[..]).await.unwrap_err();
+        assert!(error.to_string().contains("is not from an ingot agent"), "{error}");
+    }
+
+    #[test]
+    fn authority_files_do_not_show_their_content() {
+        let file = AuthorityFile { name: "ca.key".into(), content: "PRIVATE".into(), mode: 0o600 };
+        assert_eq!(format!("{file:?}"), "AuthorityFile(ca.key)");
+    }
+}

@@ -1,0 +1,147 @@
+//! The agent's loop: one request after the other, until the input ends.
+
+use super::lease::Lease;
+use super::protocol::{Reply, Request, receive, send};
+use super::{authority, blobs::BlobStore, certificates, gather, kube, reset, states};
+use crate::facts::Membership;
+use crate::paths;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+/// Serves requests from `input` until it ends.
+///
+/// # Errors
+/// When a stream breaks or says something else than the protocol.
+pub async fn serve(
+    input: &mut (impl AsyncRead + Unpin),
+    output: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut held: Option<Lease> = None;
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    while let Some(request) = receive::<Request>(input).await? {
+        let reply = match request {
+            Request::PutBlob { digest, size } => done(
+                BlobStore::of_host().put(&digest, size, input).await.map(|()| 1).map_err(|error| error.to_string()),
+            ),
+            Request::Lease { holder } => {
+                let taken = blocking(move || Lease::take(Path::new(paths::LEASE), &holder, None).map_err(|e| e.to_string()));
+                done(taken.await.map(|lease| {
+                    held = Some(lease);
+                    0
+                }))
+            }
+            Request::Listen { ports } => {
+                listeners.clear();
+                for port in ports {
+                    // A port that is taken is reported by the facts; here it only serves reachability.
+                    if let Ok(listener) = TcpListener::bind(("0.0.0.0", port)).await {
+                        listeners.push(listener);
+                    }
+                }
+                done(Ok(listeners.len()))
+            }
+            Request::Apply { states, settings } => apply(states, settings, output).await?,
+            other => answer(other).await,
+        };
+        send(output, &reply).await?;
+    }
+    drop(held);
+    Ok(())
+}
+
+fn done(result: Result<usize, String>) -> Reply {
+    match result {
+        Ok(changed) => Reply::Done { changed },
+        Err(reason) => Reply::Failed { reason },
+    }
+}
+
+/// Runs work that blocks on a thread of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| format!("the agent's work was stopped: {error}"))?
+}
+
+async fn apply(states: Vec<String>, settings: serde_json::Value, output: &mut (impl AsyncWrite + Unpin)) -> io::Result<Reply> {
+    let (events, mut inbox) = mpsc::unbounded_channel();
+    let work = tokio::spawn(blocking(move || {
+        states::apply_states(&states, &settings, &move |event| {
+            // The driver may be gone; what was begun is finished all the same.
+            let _ = events.send(event);
+        })
+    }));
+    while let Some(event) = inbox.recv().await {
+        send(output, &Reply::Event { event }).await?;
+    }
+    Ok(match work.await.map_err(io::Error::other)? {
+        Ok(report) => Reply::Applied { report },
+        Err(reason) => Reply::Failed { reason },
+    })
+}
+
+async fn answer(request: Request) -> Reply {
+    let result = match request {
+        Request::Facts { measure_disk } => {
+            blocking(move || Ok(Reply::Facts { facts: Box::new(gather::facts(measure_disk)) })).await
+        }
+        Request::Reach { peers } => Ok(Reply::Unreached { peers: unreached(peers).await }),
+        Request::MissingBlobs { digests } => {
+            let store = BlobStore::of_host();
+            Ok(Reply::Missing { digests: digests.into_iter().filter(|digest| !store.has(digest)).collect() })
+        }
+        Request::Plan { states, settings } => {
+            blocking(move || states::plan_states(&states, &settings)).await.map(|plan| Reply::Plan { plan })
+        }
+        Request::ReadAuthority => authority::read().map(|authority| Reply::Authority { authority }),
+        Request::WriteAuthority { authority: files } => {
+            blocking(move || authority::write(&files.files)).await.map(|changed| Reply::Done { changed })
+        }
+        Request::Certificates { wanted, trust } => {
+            blocking(move || {
+                authority::write(&trust)?;
+                certificates::due(&wanted, &trust)
+            })
+            .await
+            .map(|requests| Reply::SigningRequests { requests })
+        }
+        Request::InstallCertificates { signed } => {
+            blocking(move || certificates::install(&signed)).await.map(|changed| Reply::Done { changed })
+        }
+        Request::KubeApply { manifests } => kube::apply(&manifests).await.map(|changed| Reply::Objects { changed }),
+        Request::KubeReady => kube::ready().await.map(|()| Reply::Done { changed: 0 }),
+        Request::KubeStatus { dns } => kube::status(dns).await.map(|status| Reply::Status { status }),
+        Request::Join { membership } => join(&membership).map(|changed| Reply::Done { changed }),
+        Request::Reset => blocking(|| Ok(reset::reset())).await.map(|problems| Reply::Leftovers { problems }),
+        Request::PutBlob { .. } | Request::Lease { .. } | Request::Listen { .. } | Request::Apply { .. } => {
+            Err("this request is answered by the loop".into())
+        }
+    };
+    result.unwrap_or_else(|reason| Reply::Failed { reason })
+}
+
+fn join(membership: &Membership) -> Result<usize, String> {
+    if gather::membership().as_ref() == Some(membership) {
+        return Ok(0);
+    }
+    let json = serde_json::to_vec_pretty(membership).map_err(|error| error.to_string())?;
+    ingot_engine::resource::write_atomically(Path::new(paths::MEMBERSHIP), |_, file| io::Write::write_all(file, &json))
+        .map_err(|error| format!("cannot write {}: {error}", paths::MEMBERSHIP))?;
+    Ok(1)
+}
+
+/// The peers that do not answer on their port, all asked at once.
+async fn unreached(peers: Vec<(IpAddr, u16)>) -> Vec<(IpAddr, u16, String)> {
+    let asked = peers.into_iter().map(|(address, port)| async move {
+        let connect = TcpStream::connect(SocketAddr::new(address, port));
+        match tokio::time::timeout(Duration::from_secs(3), connect).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some((address, port, error.to_string())),
+            Err(_) => Some((address, port, "no answer within 3 s".into())),
+        }
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
+}

@@ -1,0 +1,121 @@
+//! Plans and applies states on this host, with the catalog built into the program.
+
+use super::blobs::BlobStore;
+use crate::paths;
+use ingot_engine::{Catalog, Event, Graph, Journal, Plan, Report, System, apply, document, plan};
+use std::path::Path;
+use std::sync::Arc;
+
+include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
+
+/// The catalog of this program.
+pub fn catalog() -> Catalog {
+    Catalog::from_files(CATALOG.iter().copied())
+}
+
+/// The graph of the named states with these settings.
+///
+/// # Errors
+/// Everything that is wrong, one per line.
+pub fn graph(states: &[String], settings: &serde_json::Value) -> Result<Graph, String> {
+    let declared = document::load(&catalog(), states, settings).map_err(|error| crate::error::chain(&error))?;
+    Graph::resolve(declared).map_err(lines)
+}
+
+fn lines<E: std::error::Error + 'static>(errors: Vec<E>) -> String {
+    errors.iter().map(|error| crate::error::chain(error)).collect::<Vec<_>>().join("\n")
+}
+
+fn system() -> System {
+    System::this_host(Arc::new(BlobStore::of_host()))
+}
+
+fn journal() -> Result<Journal, String> {
+    Journal::open(Path::new(paths::JOURNAL)).map_err(|error| crate::error::chain(&error))
+}
+
+/// What applying would change; nothing is changed, not even the journal's directory is made.
+///
+/// # Errors
+/// Everything that stands in the way.
+pub fn plan_states(states: &[String], settings: &serde_json::Value) -> Result<Plan, String> {
+    let graph = graph(states, settings)?;
+    let journal = if Path::new(paths::JOURNAL).exists() { Some(journal()?) } else { None };
+    plan(&system(), &graph, journal.as_ref()).map_err(lines)
+}
+
+/// Applies the states; `events` is told of each resource.
+///
+/// # Errors
+/// Everything that stands in the way before the first change; failures of resources are in the report.
+pub fn apply_states(
+    states: &[String],
+    settings: &serde_json::Value,
+    events: &(dyn Fn(Event) + Sync),
+) -> Result<Report, String> {
+    let graph = graph(states, settings)?;
+    let journal = journal()?;
+    let system = system();
+    let plan = plan(&system, &graph, Some(&journal)).map_err(lines)?;
+    apply(&system, &graph, &plan, &journal, events).map_err(|error| crate::error::chain(&error))
+}
+
+/// Writes secret files (absolute path, content, mode) below the directories they need, through the
+/// journal; returns how many were changed.
+///
+/// # Errors
+/// Everything that could not be written, one per line.
+pub fn write_files(files: &[(String, String, u32)]) -> Result<usize, String> {
+    use ingot_engine::Declared;
+    use ingot_engine::document::Origin;
+    use ingot_engine::resource::{Directory, File, Mode, Resource};
+    let declare = |id: String, resource, require| Declared {
+        id,
+        origin: Origin { file: "(certificates)".into(), line: 0 },
+        resource,
+        require,
+        watch: Vec::new(),
+        onchanges: Vec::new(),
+    };
+    let mut declared: Vec<Declared> = Vec::new();
+    for (path, content, mode) in files {
+        let path = Path::new(path);
+        let parent = path.parent().unwrap_or(path);
+        let directory = format!("directory {}", parent.display());
+        if !declared.iter().any(|d| d.id == directory) {
+            // A parent directory is made before those below it.
+            let require = parent
+                .ancestors()
+                .skip(1)
+                .map(|above| format!("directory {}", above.display()))
+                .filter(|id| declared.iter().any(|d| d.id == *id))
+                .collect();
+            let resource = Directory {
+                path: parent.into(),
+                mode: Mode(0o755),
+                owner: "root".into(),
+                group: "root".into(),
+                exclusive: false,
+            };
+            declared.push(declare(directory.clone(), Resource::Directory(resource), require));
+        }
+        let resource = File {
+            path: path.into(),
+            content: content.clone(),
+            mode: Mode(*mode),
+            owner: "root".into(),
+            group: "root".into(),
+            secret: true,
+        };
+        declared.push(declare(format!("file {}", path.display()), Resource::File(resource), vec![directory]));
+    }
+    let graph = Graph::resolve(declared).map_err(lines)?;
+    let (system, journal) = (system(), journal()?);
+    let plan = plan(&system, &graph, Some(&journal)).map_err(lines)?;
+    let report = apply(&system, &graph, &plan, &journal, &|_| {}).map_err(|error| crate::error::chain(&error))?;
+    let failures = report.failures();
+    if failures.is_empty() {
+        return Ok(report.changed());
+    }
+    Err(failures.iter().map(|(target, reason)| format!("{target}: {reason}")).collect::<Vec<_>>().join("\n"))
+}

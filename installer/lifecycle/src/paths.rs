@@ -1,0 +1,27 @@
+//! Where things lie on a host. The layout is a promise: guides and the support bundle name it.
+
+/// Everything that is ours alone.
+pub const HOME: &str = "/var/lib/ingot";
+/// The installer's own program, which is also the host agent.
+pub const PROGRAM: &str = "/var/lib/ingot/bin/ingot";
+/// Blobs by digest, `sha256/<hex>`.
+pub const BLOBS: &str = "/var/lib/ingot/blobs";
+/// The journal of changes to the host.
+pub const JOURNAL: &str = "/var/lib/ingot/journal";
+/// Held by the agent of the one installer that may change the host.
+pub const LEASE: &str = "/var/lib/ingot/lease";
+/// Which cluster and version the host belongs to.
+pub const MEMBERSHIP: &str = "/var/lib/ingot/membership.json";
+/// Certificates and keys.
+pub const PKI: &str = "/etc/kubernetes/pki";
+/// Release directories, one a version.
+pub const RELEASES: &str = "/var/lib/ingot/releases";
+
+/// TCP port of the API server.
+pub const API_PORT: u16 = 6443;
+/// TCP port on loopback of the load balancer to all API servers.
+pub const BALANCER_PORT: u16 = 7443;
+/// TCP port of the read-only registry on control-plane hosts.
+pub const REGISTRY_PORT: u16 = 5443;
+/// The registry name in image references; containerd's mirrors lead it to the control planes.
+pub const REGISTRY: &str = "registry.ingot.local";
