@@ -8,6 +8,7 @@ use std::process::Command;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use nix::unistd::getppid;
 
 use crate::cgroup::{Layout, Limits};
 use crate::internal::{Role, host_process};
@@ -68,6 +69,17 @@ fn boot(host: &HostDir) -> Result<Fate, String> {
     };
     // The chain supervisor, boot, PID 1 dies from the top: no host runs without its power supply.
     set_pdeathsig(Signal::SIGKILL).map_err(|e| because("tie to the supervisor", &e))?;
+    // It may have died before the tie held, and a lab that is being deleted must not boot hosts.
+    let run = host
+        .run()
+        .map_err(|e| because("read the host's state", &e))?;
+    let parent = getppid().as_raw();
+    if run
+        .supervisor
+        .is_none_or(|supervisor| supervisor.pid() != parent)
+    {
+        return Err("the supervisor is gone".to_owned());
+    }
     let record = host.record().map_err(|e| because("read the host", &e))?;
     let record = record.ok_or("the host is gone")?;
     let lab = host

@@ -259,8 +259,7 @@ impl Host {
 
     /// Starts the supervisor, unless there is one; returns once it has left its record.
     fn start(&self) -> Result<(), HostError> {
-        let lab = self.dir.lab();
-        let _lock = lab.state().lock(lab.name()).map_err(|e| self.state(e))?;
+        let _lock = self.lock()?;
         if !self.supervisor_gone()? {
             return Ok(());
         }
@@ -380,7 +379,7 @@ impl Host {
     fn wipe_with(&self, key: Option<(String, String)>) -> Result<(), HostError> {
         self.power_cut()?;
         let lab = self.dir.lab();
-        let _lock = lab.state().lock(lab.name()).map_err(|e| self.state(e))?;
+        let _lock = self.lock()?;
         let mut record = self.record()?;
         record.host_key = install(&self.dir, &record, key)?;
         self.dir.write_record(&record).map_err(|e| self.state(e))?;
@@ -389,7 +388,7 @@ impl Host {
 
     fn set_cables(&self, plugged: bool) -> Result<(), HostError> {
         let lab = self.dir.lab();
-        let _lock = lab.state().lock(lab.name()).map_err(|e| self.state(e))?;
+        let _lock = self.lock()?;
         let mut record = self.record()?;
         record.unplugged = !plugged;
         self.dir.write_record(&record).map_err(|e| self.state(e))?;
@@ -471,6 +470,14 @@ impl Host {
             Some(init) => Ok(init),
             None => Err(self.off(run.failure)),
         }
+    }
+
+    /// The lock of the lab, if the host still exists: a lock of a lab that is gone would leave its
+    /// file behind.
+    fn lock(&self) -> Result<fs::File, HostError> {
+        self.record()?;
+        let lab = self.dir.lab();
+        lab.state().lock(lab.name()).map_err(|e| self.state(e))
     }
 
     fn record(&self) -> Result<HostRecord, HostError> {

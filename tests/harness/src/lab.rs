@@ -198,6 +198,9 @@ impl Lab {
     pub fn open(name: &str) -> Result<Lab, LabError> {
         let name = Name::try_from(name)?;
         let dir = StateDir::from_env().lab(&name);
+        if !dir.path().exists() {
+            return Err(LabError::Unknown(name));
+        }
         let _lock = dir.state().lock(&name)?;
         let record = dir.record()?.ok_or(LabError::Unknown(name))?;
         // A machine that rebooted has the files of its labs but not their networks.
@@ -222,7 +225,7 @@ impl Lab {
 
     /// Removes the lab and everything on its hosts.
     pub fn delete(self) -> Result<(), LabError> {
-        let result = delete(&self.dir);
+        let result = delete_own(&self.dir, &self.record);
         if result.is_ok() {
             self.forget();
         }
@@ -341,10 +344,10 @@ impl Lab {
     }
 
     fn install_host(&self, name: &Name, spec: HostSpec, base: PathBuf) -> Result<Host, LabError> {
-        let _lock = self.dir.state().lock(self.dir.name())?;
         if !self.dir.path().exists() {
             return Err(LabError::Unknown(self.dir.name().clone()));
         }
+        let _lock = self.dir.state().lock(self.dir.name())?;
         let dir = self.dir.host(name);
         if dir.path().exists() {
             let lab = self.dir.name().clone();
@@ -390,7 +393,7 @@ impl Drop for Lab {
             return;
         };
         // If this fails, the reaper tries again by itself when its pipe closes.
-        if delete(&self.dir).is_ok() {
+        if delete_own(&self.dir, &self.record).is_ok() {
             reaper.dismiss();
         }
     }
@@ -408,6 +411,20 @@ fn make(dir: &LabDir, record: &LabRecord) -> Result<(), LabError> {
 
 fn delete(dir: &LabDir) -> Result<(), LabError> {
     let _lock = dir.state().lock(dir.name())?;
+    teardown::teardown(dir).map_err(|source| LabError::Teardown {
+        lab: dir.name().clone(),
+        source,
+    })
+}
+
+/// Deletes the lab, unless it is gone and another one has taken its name since.
+fn delete_own(dir: &LabDir, own: &LabRecord) -> Result<(), LabError> {
+    let _lock = dir.state().lock(dir.name())?;
+    if let Ok(Some(record)) = dir.record()
+        && record.id != own.id
+    {
+        return Ok(());
+    }
     teardown::teardown(dir).map_err(|source| LabError::Teardown {
         lab: dir.name().clone(),
         source,

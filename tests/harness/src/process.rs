@@ -80,7 +80,8 @@ pub(crate) fn kill_number(pid: i32) -> Result<(), Errno> {
     }
 }
 
-/// All processes whose command line starts with `first` and then the words `rest`.
+/// All processes whose command line starts with `first` and then the words `rest`. One that is
+/// just being executed has no words yet and is not found.
 pub(crate) fn with_command_line(first: &str, rest: &[&str]) -> Vec<ProcessId> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -140,12 +141,13 @@ mod tests {
             .arg("1000")
             .spawn()
             .unwrap();
-        let id = ProcessId::of(child.id() as i32).unwrap();
-        assert!(id.is_alive());
-        id.kill();
-        assert!(id.wait_gone(Duration::from_secs(20)));
+        let id = ProcessId::of(child.id() as i32);
+        let alive = id.as_ref().is_some_and(ProcessId::is_alive);
+        child.kill().unwrap();
+        let id = id.unwrap();
+        let gone = id.wait_gone(Duration::from_secs(20));
         child.wait().unwrap();
-        assert!(!id.is_alive());
+        assert!(alive && gone && !id.is_alive());
     }
 
     #[test]
@@ -162,13 +164,19 @@ mod tests {
             .arg("98765")
             .spawn()
             .unwrap();
-        // The words change when the child becomes `sleep`; spawn returns after that.
-        let found = with_command_line("sleep", &["98765"]);
-        assert_eq!(
-            found.iter().map(ProcessId::pid).collect::<Vec<_>>(),
-            vec![child.id() as i32]
-        );
+        // `spawn` returns a moment before the kernel has the words of the new program.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut found = Vec::new();
+        while found.is_empty() && Instant::now() < deadline {
+            found = with_command_line("sleep", &["98765"]);
+        }
+        // Before anything can fail: whoever stays behind keeps what we inherited.
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(
+            found
+                .iter()
+                .any(|process| process.pid() == child.id() as i32)
+        );
     }
 }

@@ -17,6 +17,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -115,7 +116,28 @@ impl StateDir {
     /// Waits for and takes the lock for changes of one lab; dropping the file releases it.
     pub(crate) fn lock(&self, lab: &Name) -> Result<File, StateError> {
         create_dir(&self.0)?;
-        lock_file(&self.0.join(format!(".lock-{lab}")))
+        let path = self.lock_path(lab);
+        loop {
+            let file = lock_file(&path)?;
+            // Whoever deleted the lab removed the lock's file while we waited for it.
+            let held = file.metadata().map_err(|e| access("look at", &path, e))?;
+            if fs::metadata(&path).is_ok_and(|found| found.ino() == held.ino()) {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Removes the lock's file. The caller holds the lock, and the lab is gone.
+    pub(crate) fn remove_lock(&self, lab: &Name) -> Result<(), StateError> {
+        let path = self.lock_path(lab);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(access("remove", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn lock_path(&self, lab: &Name) -> PathBuf {
+        self.0.join(format!(".lock-{lab}"))
     }
 }
 

@@ -38,7 +38,7 @@ pub enum TeardownError {
     State(#[from] StateError),
 }
 
-/// Removes everything of a lab. The caller holds the lab's lock.
+/// Removes everything of a lab, the file of the lock that the caller holds included.
 pub(crate) fn teardown(lab: &LabDir) -> Result<(), TeardownError> {
     // Supervisors first: whoever else dies, nothing is started again.
     let path = lab.state().path().to_string_lossy();
@@ -60,6 +60,7 @@ pub(crate) fn teardown(lab: &LabDir) -> Result<(), TeardownError> {
     cgroup::remove(&cgroups)?;
     unmount_below(lab.path())?;
     state::remove_tree(lab.path())?;
+    lab.state().remove_lock(lab.name())?;
     Ok(())
 }
 

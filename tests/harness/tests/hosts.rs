@@ -512,8 +512,11 @@ fn a_dropped_or_deleted_lab_leaves_nothing() {
     }
     let first = lab("dropped", 1);
     let name = first.name().to_owned();
-    first.add_host(spec("h")).unwrap();
+    let host = first.add_host(spec("h")).unwrap();
     drop(first);
+    assert!(matches!(host.power_on(), Err(HostError::Gone(_))));
+    assert!(matches!(host.wipe(), Err(HostError::Gone(_))));
+    assert!(matches!(host.exec(&["true"]), Err(HostError::Off { .. })));
     assert_eq!(remains(&name, "/var/lib/ingot-lab"), Vec::<String>::new());
 
     // The name is free again, and the first lab's reaper does not take the second one.
@@ -524,8 +527,19 @@ fn a_dropped_or_deleted_lab_leaves_nothing() {
     };
     let second = Lab::create(spec_again, &|_| {}).unwrap();
     second.add_host(spec("h")).unwrap().power_off().unwrap();
+    let opened = Lab::open(&name).unwrap();
     second.delete().unwrap();
     assert_eq!(remains(&name, "/var/lib/ingot-lab"), Vec::<String>::new());
+
+    // Nor does a value that stands for a lab of the past delete the third one.
+    let spec_again = LabSpec {
+        name: name.clone(),
+        lifetime: Lifetime::Process,
+        bridges: 1,
+    };
+    let third = Lab::create(spec_again, &|_| {}).unwrap();
+    opened.delete().unwrap();
+    assert!(third.add_host(spec("h")).unwrap().is_running());
 }
 
 #[test]
@@ -576,7 +590,7 @@ fn a_kept_lab_outlives_its_creator_and_delete_all_mends_a_broken_one() {
             assert_eq!(remains(name, &state), Vec::<String>::new());
         }
     }
-    fs::remove_dir_all(&state).unwrap();
+    fs::remove_dir(&state).unwrap();
 }
 
 /// Not a test: what the children of the tests above do.
@@ -651,6 +665,9 @@ fn remains(lab: &str, state: &str) -> Vec<String> {
     let mut remains = cgroups(lab);
     if Path::new(state).join(lab).exists() {
         remains.push(format!("directory {state}/{lab}"));
+    }
+    if Path::new(state).join(format!(".lock-{lab}")).exists() {
+        remains.push(format!("lock of {lab}"));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     remains.extend(
