@@ -156,6 +156,7 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
 fn directories(node: &Node) -> Value {
     let mut all = vec![
         ("/etc/kubernetes", "0755"),
+        ("/etc/kubernetes/manifests", "0700"),
         ("/etc/cni", "0755"),
         ("/etc/containerd", "0755"),
         ("/var/lib/kubelet", "0750"),
