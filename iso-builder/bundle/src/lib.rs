@@ -71,7 +71,7 @@ pub use manifest::{Component, Descriptor, FileEntry, Kind, Manifest, Origin};
 pub use oci::{
     ImageConfig, ImageIndex, ImageManifest, IndexEntry, RootFs, RuntimeConfig, media_type,
 };
-pub use writer::{BundleWriter, WriteError, digest_of_file};
+pub use writer::{BundleWriter, Sign, WriteError, digest_of_file};
 
 /// The version of the bundle format this crate writes and the highest it reads.
 pub const FORMAT_VERSION: u32 = 1;
