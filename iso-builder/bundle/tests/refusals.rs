@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
+/// Picks one blob of a component.
+type Pick = fn(&ingot_bundle::Component) -> Digest;
+
 /// A bundle on disk, its key, and the place it lies in.
 struct Case {
     folder: tempfile::TempDir,
@@ -247,7 +250,7 @@ fn one_byte_anywhere_in_the_signature() -> Outcome {
 
 #[test]
 fn one_byte_of_each_kind_of_blob() -> Outcome {
-    let kinds: [(&str, fn(&ingot_bundle::Component) -> Digest); 5] = [
+    let kinds: [(&str, Pick); 5] = [
         ("manifest", |part| part.manifest.digest),
         ("config", |part| part.blobs[0].digest),
         ("layer", |part| part.layers()[0].digest),

@@ -62,6 +62,13 @@ pub fn run(args: &Args) -> Outcome {
         );
         return Ok(());
     }
+    if changes.components.is_empty() {
+        return Err(
+            "the images differ, though all components are the same: compare their \
+                    bundle.json and the output of xorriso"
+                .into(),
+        );
+    }
     println!("{}", serde_json::to_string_pretty(&changes)?);
     Err("the builds differ; the components that do are listed above".into())
 }

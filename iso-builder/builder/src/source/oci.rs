@@ -372,11 +372,12 @@ impl Registry {
             })
         };
         let mut answer = send()?;
-        if answer.status().as_u16() == 401 && self.token.borrow().is_none() {
-            if let Some(token) = self.anonymous_token(&answer, what)? {
-                *self.token.borrow_mut() = Some(token);
-                answer = send()?;
-            }
+        if answer.status().as_u16() == 401
+            && self.token.borrow().is_none()
+            && let Some(token) = self.anonymous_token(&answer, what)?
+        {
+            *self.token.borrow_mut() = Some(token);
+            answer = send()?;
         }
         if answer.status().is_success() {
             return Ok(answer);
