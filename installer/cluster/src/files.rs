@@ -86,3 +86,30 @@ impl FileProbe for FakeFiles {
         self.home.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn real_files_tell_what_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("key");
+        std::fs::write(&key, "secret").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&key, &link).unwrap();
+        assert_eq!(RealFiles.status(&key), FileStatus::Readable { mode: 0o640 });
+        assert_eq!(
+            RealFiles.status(&link),
+            FileStatus::Readable { mode: 0o640 }
+        );
+        assert_eq!(RealFiles.status(directory.path()), FileStatus::NotAFile);
+        assert_eq!(
+            RealFiles.status(&directory.path().join("absent")),
+            FileStatus::Missing
+        );
+        assert_eq!(RealFiles.status(&key.join("below")), FileStatus::Missing);
+    }
+}

@@ -149,14 +149,23 @@ impl<'t> Reader<'t, '_> {
         Err(Stop)
     }
 
-    fn refuse_tag(&mut self, tag: Option<&Cow<'t, Tag>>, mark: Mark) {
-        let Some(tag) = tag else { return };
-        // `!!str` says that a scalar is text, which quotes say more plainly; the others add nothing.
+    /// Whether a tag makes its scalar text, which `!!str` does; any other is refused.
+    fn is_text(&mut self, tag: Option<&Cow<'t, Tag>>, mark: Mark) -> bool {
+        let Some(tag) = tag else { return false };
+        if tag.is_yaml_core_schema() && tag.suffix == "str" {
+            return true;
+        }
+        let handle = if tag.is_yaml_core_schema() {
+            "!!"
+        } else {
+            &tag.handle
+        };
         self.report.error_at(
             mark,
-            format!("the tag `{}{}` is not read", tag.handle, tag.suffix),
-            "remove it; quotes make a value text",
+            format!("the tag `{handle}{}` is not read", tag.suffix),
+            "remove it",
         );
+        false
     }
 
     fn node(&mut self, event: Event<'t>, mark: Mark, depth: usize) -> Result<Node, Stop> {
@@ -171,19 +180,19 @@ impl<'t> Reader<'t, '_> {
         }
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), mark);
+                let is_text = self.is_text(tag.as_ref(), mark);
                 let value = match style {
-                    ScalarStyle::Plain => Value::plain(&text),
+                    ScalarStyle::Plain if !is_text => Value::plain(&text),
                     _ => Value::Text(text.into_owned()),
                 };
                 (value, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), mark);
+                self.is_text(tag.as_ref(), mark);
                 (self.list(depth)?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), mark);
+                self.is_text(tag.as_ref(), mark);
                 (self.mapping(depth)?, anchor)
             }
             Event::Alias(anchor) => {

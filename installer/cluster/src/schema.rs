@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The schema of cluster.yaml, without references.
 pub fn schema() -> Value {
@@ -27,7 +28,25 @@ pub fn schema() -> Value {
         "https://ingot.dev/schemas/v1alpha1/cluster.json".into(),
     );
     schema.insert("title".into(), "Ingot cluster.yaml".into());
-    schema.to_value()
+    sorted(schema.to_value())
+}
+
+/// The same with all fields by the alphabet, whether or not another crate of the program makes
+/// serde_json keep the order of insertion.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<String, Value> = fields.into_iter().collect();
+            Value::Object(
+                fields
+                    .into_iter()
+                    .map(|(key, value)| (key, sorted(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        scalar => scalar,
+    }
 }
 
 /// Takes away what the derive adds for Rust's sake: null beside every optional value (a field
@@ -65,8 +84,7 @@ impl Transform for Plain {
             object.remove("default");
         }
         object.remove("format");
-        // Fields keep the order of the text in the reference and the alphabet in the file; titles of
-        // types would only repeat the names of fields.
+        // The names of Rust's types would only repeat the names of the fields.
         object.remove("title");
     }
 }

@@ -26,7 +26,7 @@ pub const SSH_PORT: u16 = 22;
 
 /// A cluster: its servers, its addresses and what differs from the defaults.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document {
     /// The version of this format.
     #[schemars(required)]
@@ -59,7 +59,7 @@ pub enum Kind {
 
 /// What identifies the cluster.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// The name of the cluster: 1 to 63 lower-case letters, digits and hyphens.
     #[schemars(required, extend("maxLength" = 63))]
@@ -68,7 +68,7 @@ pub struct Metadata {
 
 /// What the cluster shall be.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
     /// Host and port, as `host:port`, under which users outside reach the API server: a virtual
     /// address, an outside load balancer or a DNS name. Without it, the kubeconfig names the first
@@ -91,14 +91,14 @@ pub struct Spec {
 
 /// Addresses and names inside the cluster.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Network {
     /// Addresses of pods (IPv4). It must not overlap any network the servers use.
     #[serde(rename = "podCIDR")]
     #[schemars(extend("default" = POD_CIDR))]
     pub pod_cidr: Option<String>,
     /// Prefix length of the part of `podCIDR` each node gets.
-    #[schemars(extend("default" = NODE_PREFIX))]
+    #[schemars(extend("default" = NODE_PREFIX), range(min = 1, max = 28))]
     pub node_prefix: Option<u8>,
     /// Addresses of Services (IPv4). It must not overlap any network the servers use.
     #[serde(rename = "serviceCIDR")]
@@ -124,7 +124,7 @@ pub enum Backend {
 
 /// How servers are reached over SSH.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ssh {
     /// User to log in as.
     #[schemars(extend("default" = SSH_USER))]
@@ -145,7 +145,7 @@ pub struct Ssh {
 
 /// How a user becomes root.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sudo {
     /// A file, readable by its owner only, whose first line is the password of the user. Without
     /// one, sudo must not ask. Relative to this file; `~/` is the home directory.
@@ -154,7 +154,7 @@ pub struct Sudo {
 
 /// A host to go through.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Jump {
     /// Name or address of the jump host. A node that is itself this host is reached directly.
     #[schemars(required)]
@@ -170,7 +170,7 @@ pub struct Jump {
 
 /// Changes to the API server.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiServer {
     /// More flags of kube-apiserver, without the leading dashes. Flags that hold the cluster
     /// together (certificates, etcd, addresses, authorization) are refused.
@@ -205,7 +205,7 @@ impl std::fmt::Display for Flag {
 
 /// Changes to all kubelets.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kubelet {
     /// Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) that replace ours. Fields that
     /// hold the cluster together (certificates, DNS, paths, the container runtime) are refused.
@@ -214,7 +214,7 @@ pub struct Kubelet {
 
 /// A registry of the site.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Registry {
     /// Host and optional port, as image names begin with it.
     #[schemars(required)]
@@ -227,7 +227,7 @@ pub struct Registry {
 
 /// A server.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Node {
     /// Its name in the cluster: 1 to 63 lower-case letters, digits and hyphens.
     #[schemars(required, extend("maxLength" = 63))]
@@ -259,7 +259,7 @@ pub enum Role {
 
 /// How one server is reached over SSH.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeSsh {
     /// Name or address to connect to; the address of the node when not given.
     pub host: Option<String>,

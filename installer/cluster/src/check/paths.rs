@@ -51,7 +51,7 @@ impl<'f> Paths<'f> {
                 if openness == Openness::Secret && mode & 0o077 != 0 {
                     report.error(
                         place,
-                        format!("others than its owner may use {shown} (mode {mode:04o})"),
+                        format!("{shown} is open to others than its owner (mode {mode:04o})"),
                         format!("run `chmod 600 {shown}`"),
                     );
                     return None;
@@ -61,7 +61,11 @@ impl<'f> Paths<'f> {
             FileStatus::Missing => report.error(
                 place,
                 format!("there is no file {shown}"),
-                "check the path; it is relative to the directory of this file",
+                if text.starts_with(['/', '~']) {
+                    "check the path"
+                } else {
+                    "check the path; it is relative to the directory of this file"
+                },
             ),
             FileStatus::NotAFile => {
                 report.error(
