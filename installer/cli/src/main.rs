@@ -1,2 +1,32 @@
-//! To be written.
-fn main() {}
+//! The operator's program, and the agent it becomes on each host.
+//!
+//! Arguments, progress and reports live here; every decision is made in the libraries. Standard output
+//! is data, standard error is talk.
+
+mod commands;
+mod inputs;
+mod interim;
+mod progress;
+mod report;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Turns bare Linux servers into a Kubernetes cluster, from one signed file and without internet.
+#[derive(Debug, Parser)]
+#[command(name = "ingot", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match commands::run(cli.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            report::print_failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}

@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 pub struct Session {
     address: String,
     process: Process,
+    /// The connection it runs over.
+    host: Option<Box<dyn Host>>,
 }
 
 impl Session {
@@ -30,7 +32,13 @@ impl Session {
             write_file(host, paths::PROGRAM, 0o755, program).await?;
         }
         let process = host.start(&format!("exec {path} agent")).await?;
-        Ok(Self { address: host.address(), process })
+        Ok(Self { address: host.address(), process, host: None })
+    }
+
+    /// Keeps the connection for as long as the conversation.
+    pub fn keep(mut self, host: Box<dyn Host>) -> Self {
+        self.host = Some(host);
+        self
     }
 
     fn broken(&self, reason: impl std::fmt::Display) -> Failure {

@@ -23,7 +23,7 @@ pub fn facts(measure_disk: bool) -> Facts {
     };
     let machine = uname(|u| u.machine());
     let (disk_free, disk_size) = disk("/var/lib");
-    let filesystems = text("/proc/filesystems").lines().filter_map(|l| l.split_whitespace().last()).map(Into::into).collect();
+    let filesystems: Vec<String> = text("/proc/filesystems").lines().filter_map(|l| l.split_whitespace().last()).map(Into::into).collect();
     let hostname = uname(|u| u.nodename());
     Facts {
         os: os_name(),

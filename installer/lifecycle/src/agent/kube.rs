@@ -73,6 +73,7 @@ pub async fn client() -> Result<Client, String> {
     let kubeconfig = Kubeconfig {
         clusters: vec![NamedCluster {
             name: "here".into(),
+            other: Default::default(),
             cluster: Some(Cluster {
                 server: Some(format!("https://127.0.0.1:{}", paths::API_PORT)),
                 certificate_authority: file("ca.crt"),
@@ -81,6 +82,7 @@ pub async fn client() -> Result<Client, String> {
         }],
         auth_infos: vec![NamedAuthInfo {
             name: "agent".into(),
+            other: Default::default(),
             auth_info: Some(AuthInfo {
                 client_certificate: file("ingot-agent.crt"),
                 client_key: file("ingot-agent.key"),
@@ -89,6 +91,7 @@ pub async fn client() -> Result<Client, String> {
         }],
         contexts: vec![NamedContext {
             name: "here".into(),
+            other: Default::default(),
             context: Some(Context { cluster: "here".into(), user: Some("agent".into()), ..Context::default() }),
         }],
         current_context: Some("here".into()),
@@ -107,15 +110,9 @@ pub async fn client() -> Result<Client, String> {
 /// # Errors
 /// Why it is not.
 pub async fn ready() -> Result<(), String> {
-    let request = http_get("/readyz")?;
+    let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
     client().await?.request_text(request).await.map(drop).map_err(|error| words(&error))
 }
-
-fn http_get(path: &str) -> Result<axum_http::Request<Vec<u8>>, String> {
-    axum_http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())
-}
-
-use k8s_openapi::http as axum_http;
 
 /// Applies all objects of `manifests` (YAML documents); returns those that were created or changed.
 ///

@@ -19,7 +19,7 @@ const LIMIT: u32 = 64 << 20;
 
 /// What the driver asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are the operands of the request that the variant documents")]
 pub enum Request {
     /// The host's facts; `measure_disk` also measures the disk, which takes a second.
@@ -84,7 +84,8 @@ pub struct AuthorityFiles {
 
 /// What the agent answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "kebab-case")]
+// Tagged from outside: an inner tag would read the number keys of maps as text.
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "each variant answers the request it is named after")]
 pub enum Reply {
     /// Work goes on.

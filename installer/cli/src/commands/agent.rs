@@ -1,0 +1,51 @@
+//! `ingot agent`: what runs on servers.
+
+use ingot_lifecycle::{Failure, agent, registry};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+/// Arguments of the agent.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// Parts that systemd starts.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Serve the blobs of this host, read-only
+    Registry {
+        /// Address and port to listen on
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Write the pod network of this node
+    Cni,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the conversation or a part of it breaks.
+pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let machine = |error: std::io::Error| Failure::machine(error.to_string());
+    match &arguments.part {
+        Some(Part::Registry { listen }) => {
+            super::runtime()?.block_on(registry::serve(*listen)).map_err(machine)?;
+        }
+        Some(Part::Cni) => agent::cni::write().map_err(Failure::machine)?,
+        None => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::bug(format!("cannot start the runtime: {error}")))?;
+            runtime
+                .block_on(async { agent::serve(&mut tokio::io::stdin(), &mut tokio::io::stdout()).await })
+                .map_err(machine)?;
+            // A thread that still waits for input must not keep the agent and its lease alive.
+            runtime.shutdown_background();
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

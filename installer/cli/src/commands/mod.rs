@@ -1,0 +1,77 @@
+//! One command a file: its arguments are its help, its function calls the libraries.
+
+mod agent;
+mod apply;
+mod bundle;
+mod completion;
+mod kubeconfig;
+mod node;
+mod plan;
+mod run;
+mod sandbox;
+mod states;
+mod status;
+
+use clap::Subcommand;
+use ingot_lifecycle::Failure;
+use std::process::ExitCode;
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turn bare servers into a cluster, or complete one that was interrupted
+    Bootstrap(apply::Arguments),
+    /// Make an existing cluster as cluster.yaml describes it; nothing to do changes nothing
+    Apply(apply::Arguments),
+    /// Show what apply would change, without changing anything
+    Plan(plan::Arguments),
+    /// Show the state of the cluster
+    Status(status::Arguments),
+    /// Print a kubeconfig with a new client certificate for an administrator
+    Kubeconfig(kubeconfig::Arguments),
+    /// Work on single nodes
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Look into bundles
+    #[command(subcommand)]
+    Bundle(bundle::Command),
+    /// Try the product on throw-away servers on this machine
+    #[command(subcommand)]
+    Sandbox(sandbox::Command),
+    /// Apply states of a catalog to this machine, without a cluster
+    #[command(subcommand)]
+    States(states::Command),
+    /// Print a completion script for a shell
+    Completion(completion::Arguments),
+    /// The part that runs on servers; started by the installer and by systemd
+    #[command(subcommand_negates_reqs = true, hide = true)]
+    Agent(agent::Arguments),
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// Why it could not be completed, for the person who typed it.
+pub fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Bootstrap(arguments) => apply::run(&arguments),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Kubeconfig(arguments) => kubeconfig::run(&arguments),
+        Command::Node(command) => node::run(command),
+        Command::Bundle(command) => bundle::run(command),
+        Command::Sandbox(command) => sandbox::run(command),
+        Command::States(command) => states::run(command),
+        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Agent(arguments) => agent::run(&arguments),
+    }
+}
+
+/// The runtime of commands that talk to hosts.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::bug(format!("cannot start the runtime: {error}")))
+}

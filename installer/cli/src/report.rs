@@ -1,0 +1,146 @@
+//! What is said at the end: plans, states of clusters, failures with their next step.
+
+use crate::progress::Output;
+use ingot_engine::Plan;
+use ingot_engine::plan::Action;
+use ingot_lifecycle::agent::kube::ClusterStatus;
+use ingot_lifecycle::{Driver, Failure, FailureKind};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// Prints a failure and its hint on standard error.
+pub fn print_failure(failure: &Failure) {
+    let place = match (&failure.node, &failure.phase) {
+        (Some(node), Some(phase)) => format!("{node}: {phase}: "),
+        (Some(node), None) => format!("{node}: "),
+        (None, Some(phase)) => format!("{phase}: "),
+        (None, None) => String::new(),
+    };
+    eprintln!("error: {place}{}", failure.message);
+    if let Some(hint) = &failure.hint {
+        eprintln!("  next: {hint}");
+    }
+    if failure.kind == FailureKind::Bug {
+        eprintln!("  this is a mistake of ingot itself; please report it with this output");
+    }
+}
+
+/// Says how a run ended, and how to go on where it did not end well.
+pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, command: &str) -> ExitCode {
+    let done: Vec<&str> = driver.machines.keys().map(String::as_str).collect();
+    let code = match result {
+        Err(failure) => failure.kind.exit_code(),
+        Ok(_) => driver.failed.values().map(|failure| failure.kind).max().map_or(0, FailureKind::exit_code),
+    };
+    if output == Output::Json {
+        let json = serde_json::json!({
+            "event": "end",
+            "exitCode": code,
+            "changed": result.as_ref().ok(),
+            "done": done,
+            "failed": driver.failed,
+            "failure": result.as_ref().err(),
+            "continueWith": (code != 0).then_some(command),
+        });
+        println!("{json}");
+        return ExitCode::from(code);
+    }
+    for failure in driver.failed.values() {
+        print_failure(failure);
+    }
+    match result {
+        Ok(0) if code == 0 => println!("nothing to do: {} as described", nodes(&done)),
+        Ok(changed) if code == 0 => println!("done: {changed} changes on {}", nodes(&done)),
+        Ok(_) => eprintln!("{} done, {} failed", nodes(&done), driver.failed.len()),
+        Err(failure) if driver.failed.values().any(|told| told.message == failure.message) => {}
+        Err(failure) => print_failure(failure),
+    }
+    if code != 0 {
+        eprintln!("continue with: {command}");
+    }
+    ExitCode::from(code)
+}
+
+fn nodes(names: &[&str]) -> String {
+    match names {
+        [one] => format!("node {one}"),
+        [] => "no node".into(),
+        many => format!("nodes {}", many.join(", ")),
+    }
+}
+
+/// Says that the person interrupted the run.
+pub fn interrupted(output: Output, command: &str) {
+    match output {
+        Output::Json => println!("{}", serde_json::json!({ "event": "interrupted", "continueWith": command })),
+        Output::Text => {
+            eprintln!("interrupted; the hosts finish the step they are in, nothing is lost");
+            eprintln!("continue with: {command}");
+        }
+    }
+}
+
+/// The exit code for hosts that failed, after saying why.
+pub fn failed_hosts(driver: &Driver) -> ExitCode {
+    for failure in driver.failed.values() {
+        print_failure(failure);
+    }
+    ExitCode::from(driver.failed.values().map(|failure| failure.kind).max().map_or(0, FailureKind::exit_code))
+}
+
+/// Prints the plan of each host.
+pub fn plans(plans: &BTreeMap<String, Plan>) {
+    for (node, found) in plans {
+        println!("{node}: {} of {} resources would change", found.work().count(), found.resources.len());
+        plan(found);
+    }
+}
+
+/// Prints what a plan would change.
+pub fn plan(plan: &Plan) {
+    for planned in plan.work() {
+        match &planned.action {
+            Action::Change { changes } => {
+                println!("  {}", planned.target);
+                for change in changes {
+                    println!("      {change}");
+                    for line in change.diff.iter().flat_map(|diff| diff.lines()) {
+                        println!("        {line}");
+                    }
+                }
+            }
+            Action::React { because } if because.is_empty() => {
+                println!("  {} restarts: a run was interrupted before it could", planned.target);
+            }
+            Action::React { because } => println!("  {} restarts: {} changes", planned.target, because.join(", ")),
+            Action::None | Action::Skip { .. } => {}
+        }
+    }
+}
+
+/// Prints the state of a cluster.
+pub fn status(status: &ClusterStatus) {
+    println!("{:<20} {:<10} {:<24} {:<10} REASON", "NODE", "STATE", "ROLES", "KUBELET");
+    for node in &status.nodes {
+        let state = if node.ready { "ready" } else { "not ready" };
+        let row = format!(
+            "{:<20} {state:<10} {:<24} {:<10} {}",
+            node.name,
+            node.roles.join(","),
+            node.version,
+            node.reason
+        );
+        println!("{}", row.trim_end());
+    }
+    println!();
+    println!("{:<56} {:<16} {:<12} RESTARTS", "POD", "NODE", "STATE");
+    for pod in &status.pods {
+        let state = if pod.ready { "ready" } else { pod.state.as_str() };
+        println!("{:<56} {:<16} {state:<12} {}", pod.name, pod.node, pod.restarts);
+    }
+    println!();
+    match &status.dns {
+        None => println!("cluster DNS answers"),
+        Some(reason) => println!("cluster DNS: {reason}"),
+    }
+}

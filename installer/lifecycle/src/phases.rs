@@ -1,0 +1,62 @@
+//! One phase a file; [`crate::sequence`] gives their order. Each may be repeated at any time: what is
+//! done already is found to be done.
+
+pub mod certificates;
+pub mod connect;
+pub mod control_plane;
+pub mod distribute;
+pub mod facts;
+pub mod lease;
+pub mod node;
+pub mod objects;
+pub mod preflight;
+pub mod prepare;
+pub mod ready;
+pub mod record;
+pub mod reset;
+pub mod runtime;
+
+use crate::driver::Driver;
+use ingot_cluster::Node;
+use ingot_engine::Event as EngineEvent;
+
+/// The states of a node, in the three groups they are applied in.
+pub fn state_groups(node: &Node) -> [Vec<String>; 3] {
+    let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
+    let prepare = names(&["host", "binaries"]);
+    if node.is_control_plane() {
+        let node = names(&["load-balancer", "etcd", "control-plane", "cni", "kubelet"]);
+        [prepare, names(&["registry", "containerd"]), node]
+    } else {
+        [prepare, names(&["containerd"]), names(&["load-balancer", "cni", "kubelet"])]
+    }
+}
+
+/// All states of a node.
+pub fn all_states(node: &Node) -> Vec<String> {
+    state_groups(node).concat()
+}
+
+/// Applies one group of states on every machine.
+async fn apply_group(driver: &mut Driver, phase: &'static str, group: usize) {
+    let (cluster, release) = (driver.cluster.clone(), driver.release.clone());
+    let progress = driver.progress(phase);
+    driver
+        .each(
+            phase,
+            |_| true,
+            async |machine| {
+                let states = state_groups(&machine.node)[group].clone();
+                let settings = crate::settings::host_settings(&cluster, &machine.node, &machine.facts, &release);
+                let name = machine.node.name.to_string();
+                let progress = progress.clone();
+                let mut told = move |event: EngineEvent| {
+                    if let EngineEvent::Started { target, .. } = event {
+                        progress.tell(&name, target, None);
+                    }
+                };
+                Ok(machine.session.apply(&states, &settings, &mut told).await?.changed())
+            },
+        )
+        .await;
+}

@@ -1,0 +1,87 @@
+//! Judges the hosts by their facts and by what they reach of each other; everything is reported at once.
+
+use crate::driver::Driver;
+use crate::error::Failure;
+use crate::event::Event;
+use crate::preflight::{Finding, Severity, judge};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Runs the phase.
+///
+/// # Errors
+/// When any host will not do, before anything was changed.
+pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
+    let facts = driver.machines.iter().map(|(name, machine)| (name.clone(), machine.facts.clone())).collect();
+    let mut findings = judge(&driver.cluster, &facts);
+    findings.extend(reachability(driver).await);
+    let mut errors: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+    for finding in findings {
+        let ignored = driver.options.ignored_checks.iter().any(|name| name == finding.check);
+        if finding.severity == Severity::Error && !ignored {
+            let text = format!("[{}] {}", finding.check, finding.message);
+            errors.entry(finding.node.clone()).or_default().push(text);
+        } else {
+            driver.tell(Event::Warning { node: finding.node, message: finding.message });
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = errors
+        .into_iter()
+        .flat_map(|(node, texts)| {
+            let node = node.unwrap_or_else(|| "cluster".into());
+            texts.into_iter().map(move |text| format!("{node}: {text}"))
+        })
+        .collect();
+    let count = lines.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    Err(Failure::machine(format!("{count} {noun} on the hosts, nothing was changed:\n  {}", lines.join("\n  ")))
+        .hint("mend them, or pass --ignore-check NAME for those you know better about"))
+}
+
+/// Every fresh host listens on the ports the cluster will use, and every host tries every other.
+async fn reachability(driver: &mut Driver) -> Vec<Finding> {
+    let fresh = |machine: &crate::Machine| machine.facts.membership.is_none();
+    if driver.machines.len() < 2 || !driver.machines.values().any(fresh) {
+        return Vec::new();
+    }
+    let ports = |machine: &crate::Machine| crate::preflight::peer_ports(&machine.node);
+    let peers: Vec<(String, IpAddr, Vec<u16>)> = driver
+        .machines
+        .iter()
+        .filter(|(_, machine)| fresh(machine))
+        .map(|(name, machine)| (name.clone(), machine.node.address, ports(machine)))
+        .collect();
+    driver
+        .each("preflight", |_| true, async |machine| {
+            if machine.facts.membership.is_none() {
+                machine.session.listen(crate::preflight::peer_ports(&machine.node)).await?;
+            }
+            Ok(0)
+        })
+        .await;
+    let found = std::sync::Mutex::new(Vec::new());
+    driver
+        .each("preflight", |_| true, async |machine| {
+            let own = machine.node.name.to_string();
+            let asked = peers
+                .iter()
+                .filter(|(name, _, _)| *name != own)
+                .flat_map(|(_, address, ports)| ports.iter().map(|port| (*address, *port)))
+                .collect();
+            for (address, port, reason) in machine.session.unreached(asked).await? {
+                let message = format!(
+                    "cannot reach {address} on TCP port {port} ({reason}); open the port between the nodes (see the list of ports in the guide)"
+                );
+                let finding =
+                    Finding { check: "reachability", node: Some(own.clone()), severity: Severity::Error, message };
+                found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(finding);
+            }
+            Ok(0)
+        })
+        .await;
+    driver.each("preflight", |_| true, async |machine| machine.session.listen(Vec::new()).await.map(|()| 0)).await;
+    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

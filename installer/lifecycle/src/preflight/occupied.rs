@@ -1,0 +1,84 @@
+//! What is on the host already: listeners, another Kubernetes, another cluster of ours.
+
+use super::{AllFacts, Finding, error};
+use crate::paths;
+use ingot_cluster::{Cluster, Node};
+
+/// TCP ports that other nodes must reach, and so are probed between nodes.
+pub fn peer_ports(node: &Node) -> Vec<u16> {
+    if node.is_control_plane() { vec![paths::API_PORT, 2379, 2380, 10250, paths::REGISTRY_PORT] } else { vec![10250] }
+}
+
+/// TCP ports that must be free on the node, with their user.
+fn needed(node: &Node) -> Vec<(u16, &'static str)> {
+    let mut all = vec![
+        (10250, "the kubelet"),
+        (10248, "the kubelet"),
+        (10256, "kube-proxy"),
+        (10249, "kube-proxy"),
+        (paths::BALANCER_PORT, "the load balancer"),
+    ];
+    if node.is_control_plane() {
+        all.extend([
+            (paths::API_PORT, "the API server"),
+            (2379, "etcd"),
+            (2380, "etcd"),
+            (2381, "etcd"),
+            (10257, "the controller manager"),
+            (10259, "the scheduler"),
+            (paths::REGISTRY_PORT, "the registry"),
+        ]);
+    }
+    all
+}
+
+pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
+    /// The programs of ours that may hold our ports after an interrupted run.
+    const OURS: [&str; 10] = [
+        "ingot", "kubelet", "kube-proxy", "haproxy", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler",
+        "containerd", "flanneld",
+    ];
+    let mut found = Vec::new();
+    for node in &cluster.nodes {
+        let Some(facts) = all.get(node.name.as_str()) else { continue };
+        let installed = facts.membership.is_some() || facts.foreign.is_empty();
+        for (port, user) in needed(node) {
+            let Some(program) = facts.listening.get(&port) else { continue };
+            if installed && OURS.contains(&program.as_str()) {
+                continue;
+            }
+            let text = format!("TCP port {port} is taken by `{program}`; {user} needs it: stop that program or move it");
+            found.push(error("ports", node.name.as_str(), text));
+        }
+    }
+    found
+}
+
+pub(super) fn foreign(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
+    let other = |(node, facts): (&String, &crate::facts::Facts)| {
+        let text = format!(
+            "it runs or has run another Kubernetes or container runtime: {}; remove it first, it is not ours to touch",
+            facts.foreign.join(", ")
+        );
+        (!facts.foreign.is_empty()).then(|| error("foreign", node, text))
+    };
+    all.iter().filter_map(other).collect()
+}
+
+pub(super) fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (node, facts) in all {
+        let Some(member) = &facts.membership else { continue };
+        if member.cluster != cluster.name.as_str() {
+            let text = format!(
+                "it belongs to the cluster `{}`, not to `{}`; use its own cluster.yaml, or take it out with `ingot node reset`",
+                member.cluster, cluster.name
+            );
+            found.push(error("membership", node, text));
+        } else if member.node != *node {
+            let text = format!("it is the node `{}` of this cluster; a node cannot be renamed, reset it first", member.node);
+            found.push(error("membership", node, text));
+        }
+    }
+    found
+}

@@ -1,0 +1,241 @@
+//! The settings states and manifests are rendered with: a pure function of cluster, release and facts.
+
+use crate::facts::Facts;
+use crate::paths;
+use ingot_bundle::{Kind, Manifest};
+use ingot_cluster::{Backend, Cluster, Node};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What a bundle gives to hosts.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// Version of the product.
+    pub version: String,
+    /// Name of the program bundle -> digest of its layer.
+    pub binaries: BTreeMap<String, String>,
+    /// Name of the image -> reference by digest.
+    pub images: BTreeMap<String, String>,
+}
+
+impl Release {
+    /// What the bundle with this manifest gives.
+    pub fn of(manifest: &Manifest) -> Self {
+        let mut release =
+            Self { version: manifest.version.clone(), binaries: BTreeMap::new(), images: BTreeMap::new() };
+        for component in &manifest.components {
+            let name = component.name.clone();
+            match component.kind {
+                Kind::Image => {
+                    let reference = format!("{}/{name}@{}", paths::REGISTRY, component.manifest.digest);
+                    release.images.insert(name, reference);
+                }
+                Kind::HostBinaries => {
+                    if let Some(layer) = component.layers().first() {
+                        release.binaries.insert(name, layer.digest.to_string());
+                    }
+                }
+                Kind::OsPackage | Kind::Installer => {}
+            }
+        }
+        release
+    }
+
+    /// Where its programs lie on a host.
+    pub fn directory(&self) -> String {
+        format!("{}/{}", paths::RELEASES, self.version)
+    }
+}
+
+/// The components a bundle must have for a cluster.
+pub const REQUIRED: [&str; 15] = [
+    "cni-plugins",
+    "containerd",
+    "coredns",
+    "etcd",
+    "flannel",
+    "haproxy",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "metrics-server",
+    "pause",
+    "runc",
+];
+
+/// The programs a node needs on its host.
+pub fn programs(node: &Node) -> &'static [&'static str] {
+    if node.is_control_plane() {
+        &["cni-plugins", "containerd", "kubectl", "kubelet", "runc"]
+    } else {
+        &["cni-plugins", "containerd", "kubelet", "runc"]
+    }
+}
+
+/// An address as it stands in a URL.
+fn in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+fn cluster_settings(cluster: &Cluster, release: &Release) -> Value {
+    let servers: Vec<Value> = cluster
+        .control_planes()
+        .map(|node| json!({ "name": node.name, "address": node.address, "address_in_url": in_url(node.address) }))
+        .collect();
+    json!({
+        "version": release.version,
+        "release": release.directory(),
+        "program": paths::PROGRAM,
+        "registry": paths::REGISTRY,
+        "images": release.images,
+        "ports": { "api": paths::API_PORT, "balancer": paths::BALANCER_PORT, "registry": paths::REGISTRY_PORT },
+        "control_planes": servers,
+        "cluster": {
+            "name": cluster.name,
+            "pod_cidr": cluster.network.pod_cidr,
+            "node_prefix": cluster.network.node_prefix,
+            "service_cidr": cluster.network.service_cidr,
+            "domain": cluster.network.cluster_domain,
+            "dns_address": cluster.dns_address(),
+            "backend": match cluster.network.backend { Backend::Vxlan => "vxlan", Backend::HostGw => "host-gw" },
+        },
+    })
+}
+
+/// The settings of the cluster's manifests.
+pub fn manifest_settings(cluster: &Cluster, release: &Release, cluster_ca: &str, site_dns: bool) -> Value {
+    let mut settings = cluster_settings(cluster, release);
+    settings["cluster_ca"] = cluster_ca.into();
+    settings["site_dns"] = site_dns.into();
+    settings["replicas"] = if cluster.nodes.len() > 1 { 2 } else { 1 }.into();
+    settings
+}
+
+/// The settings of one host's states.
+pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Release) -> Value {
+    let mut settings = cluster_settings(cluster, release);
+    settings["node"] = json!({
+        "name": node.name,
+        "address": node.address,
+        "address_in_url": in_url(node.address),
+        "control_plane": node.is_control_plane(),
+        "worker": node.is_worker(),
+    });
+    settings["host"] = json!({
+        "cgroup_version": facts.cgroup_version,
+        "may_lower_oom_score": facts.may_lower_oom_score,
+        // The kubelet's defaults are percentages, which a small or well-filled disk breaks from the start.
+        "small_disk": facts.disk_size < 40 << 30 || facts.disk_free < facts.disk_size / 4,
+        "resolv_conf": if facts.name_servers.is_empty() { "\"\"" } else { "/etc/resolv.conf" },
+    });
+    // This node first: what is here need not travel.
+    let mut mirrors: Vec<&Node> = cluster.control_planes().collect();
+    mirrors.sort_by_key(|server| server.name != node.name);
+    settings["mirrors"] =
+        mirrors.iter().map(|s| format!("{}:{}", in_url(s.address), paths::REGISTRY_PORT)).collect();
+    settings["binaries"] = programs(node)
+        .iter()
+        .filter_map(|name| Some(json!({ "name": name, "digest": release.binaries.get(*name)? })))
+        .collect();
+    settings["directories"] = directories(node);
+    settings["sysctls"] = sysctls(facts);
+    settings["registries"] = json!(cluster.registries);
+    settings["kubelet"] = json!({ "overrides": cluster.kubelet.config });
+    settings["api_server"] = json!({ "arguments": api_server_arguments(cluster, node) });
+    settings
+}
+
+/// Directories that are ours alone: a reset removes them with their content.
+fn directories(node: &Node) -> Value {
+    let mut all = vec![
+        ("/etc/kubernetes", "0755"),
+        ("/etc/kubernetes/manifests", "0700"),
+        ("/etc/cni", "0755"),
+        ("/etc/containerd", "0755"),
+        ("/var/lib/kubelet", "0750"),
+        ("/var/lib/containerd", "0711"),
+        ("/var/log/pods", "0750"),
+        ("/var/log/containers", "0755"),
+    ];
+    if node.is_control_plane() {
+        all.push(("/var/lib/etcd", "0700"));
+    }
+    all.into_iter().map(|(path, mode)| json!({ "path": path, "mode": mode })).collect()
+}
+
+fn sysctls(facts: &Facts) -> Value {
+    let conntrack = (facts.cpus * 32768).max(131_072).to_string();
+    let all: [(&str, &str, bool); 10] = [
+        ("net.ipv4.ip_forward", "1", false),
+        ("net.bridge.bridge-nf-call-iptables", "1", false),
+        ("net.bridge.bridge-nf-call-ip6tables", "1", true),
+        ("net.ipv6.conf.all.forwarding", "1", true),
+        ("net.netfilter.nf_conntrack_max", &conntrack, true),
+        ("vm.overcommit_memory", "1", false),
+        ("vm.panic_on_oom", "0", false),
+        ("kernel.panic", "10", false),
+        ("kernel.panic_on_oops", "1", false),
+        ("fs.inotify.max_user_instances", "8192", true),
+    ];
+    all.iter().map(|(key, value, optional)| json!({ "key": key, "value": value, "optional": optional })).collect()
+}
+
+/// The flags of the API server; those of cluster.yaml win. Validation refused the ones that are ours.
+fn api_server_arguments(cluster: &Cluster, node: &Node) -> Vec<String> {
+    let address = node.address.to_string();
+    let network = &cluster.network;
+    let service_cidr = network.service_cidr.to_string();
+    let issuer = format!("https://kubernetes.default.svc.{}", network.cluster_domain);
+    let port = paths::API_PORT.to_string();
+    let pki = |name: &str| format!("{}/{name}", paths::PKI);
+    let own: Vec<(&str, String)> = vec![
+        ("advertise-address", address),
+        ("secure-port", port),
+        ("allow-privileged", "true".into()),
+        ("authorization-mode", "Node,RBAC".into()),
+        ("authentication-config", "/etc/kubernetes/control-plane/authentication.yaml".into()),
+        ("admission-control-config-file", "/etc/kubernetes/control-plane/admission.yaml".into()),
+        ("enable-admission-plugins", "NodeRestriction".into()),
+        ("audit-policy-file", "/etc/kubernetes/control-plane/audit-policy.yaml".into()),
+        ("audit-log-path", "/var/log/kubernetes/audit.log".into()),
+        ("audit-log-maxage", "30".into()),
+        ("audit-log-maxbackup", "10".into()),
+        ("audit-log-maxsize", "100".into()),
+        ("client-ca-file", pki("ca.crt")),
+        ("encryption-provider-config", pki("encryption.yaml")),
+        ("encryption-provider-config-automatic-reload", "true".into()),
+        ("etcd-servers", "https://127.0.0.1:2379".into()),
+        ("etcd-cafile", pki("etcd/ca.crt")),
+        ("etcd-certfile", pki("apiserver-etcd-client.crt")),
+        ("etcd-keyfile", pki("apiserver-etcd-client.key")),
+        ("kubelet-certificate-authority", pki("ca.crt")),
+        ("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
+        ("kubelet-client-key", pki("apiserver-kubelet-client.key")),
+        ("kubelet-preferred-address-types", "InternalIP,Hostname".into()),
+        ("profiling", "false".into()),
+        ("proxy-client-cert-file", pki("front-proxy-client.crt")),
+        ("proxy-client-key-file", pki("front-proxy-client.key")),
+        ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+        ("requestheader-allowed-names", "front-proxy-client".into()),
+        ("requestheader-extra-headers-prefix", "X-Remote-Extra-".into()),
+        ("requestheader-group-headers", "X-Remote-Group".into()),
+        ("requestheader-username-headers", "X-Remote-User".into()),
+        ("service-account-issuer", issuer),
+        ("service-account-key-file", pki("sa.pub")),
+        ("service-account-signing-key-file", pki("sa.key")),
+        ("service-cluster-ip-range", service_cidr),
+        ("tls-cert-file", pki("apiserver.crt")),
+        ("tls-private-key-file", pki("apiserver.key")),
+        ("tls-min-version", "VersionTLS12".into()),
+    ];
+    let mut flags: BTreeMap<String, String> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    flags.extend(cluster.api_server.extra_args.clone());
+    flags.into_iter().map(|(name, value)| format!("--{name}={value}")).collect()
+}

@@ -1,0 +1,448 @@
+//! Builds one component: its sources become layers, layers an OCI artifact, parts an SBOM.
+//!
+//! Never decides whether to build; see `build`.
+
+use crate::cache::{Cache, CacheError};
+use crate::catalog::{ComponentPlan, GoBinary, GoSpec, Plan, SourceSpec};
+use crate::inputs::Inputs;
+use crate::layer::{self, Entry, LayerError, Tree};
+use crate::lock::LockError;
+use crate::process::ProcessError;
+use crate::programs::{Programs, ProgramsError};
+use crate::progress::Step;
+use crate::sbom::{self, Part};
+use crate::source::cargo::{self, CargoError};
+use crate::source::deb::{self, DebError};
+use crate::source::go;
+use crate::source::oci::{self, OciError};
+use crate::train::TrainError;
+use ingot_bundle::{Artifact, Component, Ingredients, Kind, Layer, Origin, RuntimeConfig};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use thiserror::Error;
+
+/// Why a component was not built.
+#[derive(Debug, Error)]
+pub enum ComponentError {
+    /// Compiling Go programs.
+    #[error(transparent)]
+    Programs(#[from] ProgramsError),
+    /// Looking into a program.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A train.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Debian packages.
+    #[error(transparent)]
+    Deb(#[from] DebError),
+    /// The lock file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A crate of ours.
+    #[error(transparent)]
+    Cargo(#[from] CargoError),
+    /// An image of a vendor.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+    /// A layer.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A document.
+    #[error("cannot write a JSON document")]
+    Json(#[from] serde_json::Error),
+    /// The version is not to be found.
+    #[error(
+        "{file}: version `{version}` names nothing among its sources; write go:<module>, \
+         deb:<package>, oci:<version> or catalog"
+    )]
+    Version {
+        /// component.yaml.
+        file: String,
+        /// What it says.
+        version: String,
+    },
+}
+
+/// What a component is built with.
+pub struct Workshop<'a> {
+    /// What to build.
+    pub plan: &'a Plan,
+    /// What decides how.
+    pub inputs: &'a Inputs,
+    /// Where blobs go.
+    pub cache: &'a Cache,
+    /// Compiled Go programs.
+    pub programs: &'a Programs,
+    /// Layers that several components have in common.
+    pub shared: &'a SharedLayers,
+}
+
+/// Layers of Go programs that were written in this build, so that components with the same
+/// programs compress them once.
+#[derive(Default)]
+pub struct SharedLayers {
+    layers: Mutex<BTreeMap<String, Arc<Mutex<Option<Layer>>>>>,
+}
+
+impl SharedLayers {
+    fn layer(
+        &self,
+        group: &go::Group,
+        binaries: &[GoBinary],
+        write: impl FnOnce() -> Result<Layer, ComponentError>,
+    ) -> Result<Layer, ComponentError> {
+        let name = format!("{} {binaries:?}", group.identity());
+        let slot = {
+            let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(layers.entry(name).or_default())
+        };
+        // Whoever comes second waits here for the first.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(layer) = &*slot {
+            return Ok(layer.clone());
+        }
+        let layer = write()?;
+        *slot = Some(layer.clone());
+        Ok(layer)
+    }
+}
+
+/// What the sources of a component gave.
+#[derive(Default)]
+struct Material {
+    layers: Vec<Layer>,
+    runtime: RuntimeConfig,
+    parts: Vec<Part>,
+    origins: BTreeSet<Origin>,
+}
+
+impl Workshop<'_> {
+    /// Builds the component; its blobs are in the cache afterwards.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub fn build(
+        &self,
+        component: &ComponentPlan,
+        step: &Step<'_>,
+    ) -> Result<Component, ComponentError> {
+        let spec = &component.spec;
+        let scratch = self.cache.scratch()?;
+        let mut material = Material::default();
+        let vendor = spec
+            .sources
+            .iter()
+            .any(|source| matches!(source, SourceSpec::Oci(_)));
+        if spec.kind == Kind::Image && !vendor {
+            material
+                .layers
+                .push(self.layer(&skeleton(), scratch.path())?);
+        }
+        for (number, source) in spec.sources.iter().enumerate() {
+            match source {
+                SourceSpec::Go(go) => {
+                    self.go(component, go, step, scratch.path(), &mut material)?;
+                }
+                SourceSpec::Deb(_) => {
+                    self.deb(component, number, step, scratch.path(), &mut material)?;
+                }
+                SourceSpec::Cargo(cargo) => {
+                    self.cargo(cargo, step, scratch.path(), &mut material)?;
+                }
+                SourceSpec::Links(links) => {
+                    let tree = links
+                        .iter()
+                        .map(|(path, target)| (path.clone(), Entry::Symlink(target.clone())))
+                        .collect();
+                    material.layers.push(self.layer(&tree, scratch.path())?);
+                }
+                SourceSpec::Oci(image) => {
+                    step.doing("pulling");
+                    let pulled = oci::pull(image, &self.plan.catalog.architecture, self.cache)?;
+                    material.layers = pulled.layers;
+                    material.runtime = pulled.runtime;
+                    material.origins.insert(pulled.origin);
+                    material.parts.push(pulled.part);
+                }
+            }
+        }
+        step.doing("describing");
+        self.compose(component, material)
+    }
+
+    fn go(
+        &self,
+        component: &ComponentPlan,
+        spec: &GoSpec,
+        step: &Step<'_>,
+        scratch: &Path,
+        material: &mut Material,
+    ) -> Result<(), ComponentError> {
+        step.doing(&format!("compiling the train {}", spec.train));
+        let train = &self.inputs.trains[&spec.train];
+        let programs = self.programs.of(train, &go::Group::of(spec))?;
+        let mut tree = Tree::new();
+        for binary in &spec.binaries {
+            let program = &programs[&binary.package];
+            tree.insert(binary.path.clone(), Entry::File(program.clone(), 0o755));
+            material
+                .parts
+                .extend(sbom::go_parts(&go::build_info(program)?));
+            let module = train.module_of(&binary.package)?;
+            // A program of ours has no checksum of its own; what it is made of has.
+            let module = match component.spec.version.strip_prefix("go:") {
+                Some(upstream) if train.is_local(module) => upstream,
+                _ => module,
+            };
+            material.origins.insert(Origin::Go {
+                module: module.to_owned(),
+                version: train.version(module)?.to_owned(),
+                sum: train.sum(module)?.to_owned(),
+            });
+        }
+        step.doing("compressing");
+        let layer = self
+            .shared
+            .layer(&go::Group::of(spec), &spec.binaries, || {
+                self.layer(&tree, scratch)
+            })?;
+        material.layers.push(layer);
+        Ok(())
+    }
+
+    fn deb(
+        &self,
+        component: &ComponentPlan,
+        number: usize,
+        step: &Step<'_>,
+        scratch: &Path,
+        material: &mut Material,
+    ) -> Result<(), ComponentError> {
+        let packages = self.inputs.packages_of(component, number)?;
+        let first = !component.spec.sources[..number]
+            .iter()
+            .any(|source| matches!(source, SourceSpec::Deb(_)));
+        let mut tree = Tree::new();
+        if first {
+            for folder in deb::MERGED {
+                tree.insert(folder.to_owned(), Entry::Symlink(format!("usr/{folder}")));
+            }
+        }
+        for package in &packages {
+            step.doing(&format!("fetching {}", package.name));
+            let file = deb::fetch(package, &self.cache.folder("debs"), scratch)?;
+            deb::unpack(package, &file, scratch, &mut tree)?;
+            material.origins.insert(Origin::Deb {
+                package: package.name.clone(),
+                version: package.version.clone(),
+                sha256: package.sha256.clone(),
+            });
+            material.parts.push(deb_part(package));
+        }
+        step.doing("compressing");
+        material.layers.push(self.layer(&tree, scratch)?);
+        Ok(())
+    }
+
+    fn cargo(
+        &self,
+        spec: &crate::catalog::CargoSpec,
+        step: &Step<'_>,
+        scratch: &Path,
+        material: &mut Material,
+    ) -> Result<(), ComponentError> {
+        step.doing(&format!("compiling {}", spec.package));
+        let workspace = &self.plan.workspace;
+        let programs = cargo::build(workspace, spec, &self.cache.folder("cargo-target"))?;
+        let mut tree = Tree::new();
+        for binary in &spec.binaries {
+            tree.insert(
+                binary.path.clone(),
+                Entry::File(programs.join(&binary.name), 0o755),
+            );
+        }
+        let lock = std::fs::read_to_string(workspace.join("Cargo.lock")).map_err(|source| {
+            CargoError::Read {
+                path: workspace.join("Cargo.lock"),
+                source,
+            }
+        })?;
+        let listing = cargo::dependencies(workspace, &spec.package)?;
+        material.parts.extend(sbom::cargo_parts(&listing, &lock));
+        material.origins.insert(Origin::Cargo {
+            package: spec.package.clone(),
+            version: self.plan.catalog.version.clone(),
+            source_digest: self.inputs.cargo_sources[&spec.package],
+        });
+        step.doing("compressing");
+        material.layers.push(self.layer(&tree, scratch)?);
+        Ok(())
+    }
+
+    fn layer(&self, tree: &Tree, scratch: &Path) -> Result<Layer, ComponentError> {
+        let file = scratch.join("layer");
+        let layer = layer::write(tree, &file)?;
+        self.cache.adopt(&layer.descriptor.digest, &file)?;
+        Ok(layer)
+    }
+
+    fn compose(
+        &self,
+        component: &ComponentPlan,
+        material: Material,
+    ) -> Result<Component, ComponentError> {
+        let spec = &component.spec;
+        let catalog = &self.plan.catalog;
+        let version = self.version(component)?;
+        let subject = sbom::Subject {
+            name: &component.name,
+            version: &version,
+            licence: &spec.licence,
+            created: &catalog.created,
+        };
+        let artifact = Artifact::compose(Ingredients {
+            kind: spec.kind,
+            runtime: runtime(component, material.runtime),
+            layers: &material.layers,
+            sbom: sbom::write(&subject, &material.parts)?,
+            architecture: &catalog.architecture,
+            created: &catalog.created,
+            annotations: BTreeMap::from([
+                (
+                    "org.opencontainers.image.created".to_owned(),
+                    catalog.created.clone(),
+                ),
+                (
+                    "org.opencontainers.image.description".to_owned(),
+                    spec.description.clone(),
+                ),
+                (
+                    "org.opencontainers.image.licenses".to_owned(),
+                    spec.licence.clone(),
+                ),
+                (
+                    "org.opencontainers.image.title".to_owned(),
+                    component.name.clone(),
+                ),
+                (
+                    "org.opencontainers.image.version".to_owned(),
+                    version.clone(),
+                ),
+            ]),
+        })?;
+        for document in artifact.documents() {
+            self.cache.store(&document.descriptor, &document.bytes)?;
+        }
+        let blobs = [artifact.config.descriptor.clone()]
+            .into_iter()
+            .chain(material.layers.into_iter().map(|layer| layer.descriptor))
+            .collect();
+        Ok(Component {
+            name: component.name.clone(),
+            version,
+            kind: spec.kind,
+            description: spec.description.clone(),
+            licence: spec.licence.clone(),
+            origins: material.origins.into_iter().collect(),
+            manifest: artifact.manifest.descriptor,
+            blobs,
+            sbom: artifact.sbom.descriptor,
+            sbom_manifest: artifact.sbom_manifest.descriptor,
+        })
+    }
+
+    fn version(&self, component: &ComponentPlan) -> Result<String, ComponentError> {
+        let spec = &component.spec;
+        let unknown = || ComponentError::Version {
+            file: component.file.display().to_string(),
+            version: spec.version.clone(),
+        };
+        let (kind, name) = spec.version.split_once(':').unwrap_or((&spec.version, ""));
+        match kind {
+            "catalog" => Ok(self.plan.catalog.version.clone()),
+            "oci" => Ok(name.to_owned()),
+            "go" => {
+                let train = spec.sources.iter().find_map(|source| match source {
+                    SourceSpec::Go(go) => Some(&self.inputs.trains[&go.train]),
+                    _ => None,
+                });
+                let version = train.ok_or_else(unknown)?.version(name)?;
+                Ok(version.trim_start_matches('v').to_owned())
+            }
+            "deb" => {
+                let packages = &self.inputs.lock.packages;
+                let package = packages.iter().find(|package| package.name == name);
+                Ok(upstream_version(&package.ok_or_else(unknown)?.version).to_owned())
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// Without epoch and Debian revision, neither of which fits an image tag.
+fn upstream_version(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    version
+        .rsplit_once('-')
+        .map_or(version, |(upstream, _)| upstream)
+}
+
+fn runtime(component: &ComponentPlan, vendor: RuntimeConfig) -> RuntimeConfig {
+    let image = &component.spec.image;
+    let own = |ours: &[String], theirs: Vec<String>| {
+        if ours.is_empty() {
+            theirs
+        } else {
+            ours.to_vec()
+        }
+    };
+    let mut env = own(&image.env, vendor.env);
+    if !env.iter().any(|pair| pair.starts_with("PATH=")) {
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        env.insert(0, format!("PATH={path}"));
+    }
+    RuntimeConfig {
+        user: image.user.clone().or(vendor.user),
+        env,
+        entrypoint: own(&image.entrypoint, vendor.entrypoint),
+        cmd: own(&image.cmd, vendor.cmd),
+        working_dir: vendor.working_dir.or_else(|| Some("/".to_owned())),
+        stop_signal: image.stop_signal.clone().or(vendor.stop_signal),
+        labels: vendor.labels,
+    }
+}
+
+fn deb_part(package: &deb::Package) -> Part {
+    let (name, version) = (&package.name, &package.version);
+    let arch = &package.architecture;
+    Part {
+        name: name.clone(),
+        version: version.clone(),
+        purl: format!(
+            "pkg:deb/debian/{name}@{}?arch={arch}&distro=debian-12",
+            version.replace('+', "%2B").replace(':', "%3A")
+        ),
+        licence: None,
+        sha256: Some(package.sha256.clone()),
+        note: Some("its licence is in /usr/share/doc of the image".to_owned()),
+    }
+}
+
+/// What programs expect to find in any root file system. The same for all images, so that it
+/// is stored once.
+fn skeleton() -> Tree {
+    let passwd = "root:x:0:0:root:/root:/usr/sbin/nologin\n\
+                  nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n\
+                  nonroot:x:65532:65532:nonroot:/nonexistent:/usr/sbin/nologin\n";
+    let group = "root:x:0:\nnogroup:x:65534:\nnonroot:x:65532:\n";
+    Tree::from([
+        ("etc/passwd".to_owned(), Entry::Bytes(passwd.into(), 0o644)),
+        ("etc/group".to_owned(), Entry::Bytes(group.into(), 0o644)),
+        ("tmp".to_owned(), Entry::Directory(0o1777)),
+    ])
+}

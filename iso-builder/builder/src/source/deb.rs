@@ -1,0 +1,351 @@
+//! Debian packages: finds what a set needs, fetches it through apt, unpacks it into a layer.
+//!
+//! Fetching goes through apt as the machine is configured, so the archive's signatures are
+//! checked there; here each file is compared with the lock file. No package script is run.
+
+use crate::layer::{Entry, Tree};
+use crate::process::{self, ProcessError};
+use ingot_bundle::digest_of_file;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use thiserror::Error;
+
+/// A package pinned by its content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Full version, with epoch and revision.
+    pub version: String,
+    /// `amd64` or `all`.
+    pub architecture: String,
+    /// SHA-256 of the package file, hexadecimal.
+    pub sha256: String,
+}
+
+/// Why packages cannot be had.
+#[derive(Debug, Error)]
+pub enum DebError {
+    /// apt failed.
+    #[error(
+        "apt cannot give {what}; run `apt-get update`, and if the archive has moved on, \
+         `iso-builder lock`"
+    )]
+    Apt {
+        /// What was asked for.
+        what: String,
+        /// What it said.
+        source: ProcessError,
+    },
+    /// apt's answer is not understood.
+    #[error("apt knows no {what}; check the name in component.yaml and run `apt-get update`")]
+    Unknown {
+        /// What was asked for.
+        what: String,
+    },
+    /// Another file than the one that was locked.
+    #[error(
+        "the package {package} has the SHA-256 {actual}, the lock file says {expected}; \
+         run `iso-builder lock` if you mean to take another version"
+    )]
+    Digest {
+        /// The package.
+        package: String,
+        /// As locked.
+        expected: String,
+        /// As fetched.
+        actual: String,
+    },
+    /// The package file is damaged or of a kind that is not known.
+    #[error("cannot unpack the package {package}")]
+    Unpack {
+        /// The package.
+        package: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The system refused.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Asks apt which packages `wanted` needs on a machine that has nothing but `assume`.
+///
+/// # Errors
+/// When apt cannot resolve them.
+pub fn resolve(
+    wanted: &[String],
+    assume: &[String],
+    scratch: &Path,
+) -> Result<Vec<Package>, DebError> {
+    let what = wanted.join(", ");
+    let apt = |source| DebError::Apt {
+        what: what.clone(),
+        source,
+    };
+    let status = scratch.join("status");
+    let installed: String = assume
+        .iter()
+        .map(|name| {
+            format!(
+                "Package: {name}\nStatus: install ok installed\nVersion: 9999:0\n\
+                 Architecture: all\nMulti-Arch: foreign\nMaintainer: none\nDescription: assumed\n\n"
+            )
+        })
+        .collect();
+    fs::write(&status, installed).map_err(|source| DebError::Write {
+        path: status.clone(),
+        source,
+    })?;
+    let mut command = Command::new("apt-get");
+    command
+        .arg("-o")
+        .arg(format!("Dir::State::status={}", status.display()))
+        .args([
+            "--no-install-recommends",
+            "--print-uris",
+            "--yes",
+            "install",
+        ])
+        .args(wanted);
+    let listing = process::run_text(&mut command).map_err(apt)?;
+    let mut packages = listing
+        .lines()
+        .filter_map(|line| line.strip_prefix('\'')?.split_whitespace().nth(1))
+        .map(|file| describe(file, &apt))
+        .collect::<Result<Vec<_>, _>>()?;
+    packages.sort();
+    if packages.is_empty() {
+        return Err(DebError::Unknown { what });
+    }
+    Ok(packages)
+}
+
+/// Completes a file name such as `libmnl0_1.0.4-3_amd64.deb` with its SHA-256.
+fn describe(file: &str, apt: &dyn Fn(ProcessError) -> DebError) -> Result<Package, DebError> {
+    let unknown = || DebError::Unknown {
+        what: format!("package file {file}"),
+    };
+    let mut parts = file.trim_end_matches(".deb").split('_');
+    let (Some(name), Some(version), Some(architecture)) =
+        (parts.next(), parts.next(), parts.next())
+    else {
+        return Err(unknown());
+    };
+    let version = version.replace("%3a", ":");
+    let mut command = Command::new("apt-cache");
+    command.args(["show", &format!("{name}={version}")]);
+    let text = process::run_text(&mut command).map_err(apt)?;
+    let sha256 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("SHA256: "))
+        .ok_or_else(unknown)?;
+    Ok(Package {
+        name: name.to_owned(),
+        version,
+        architecture: architecture.to_owned(),
+        sha256: sha256.trim().to_owned(),
+    })
+}
+
+/// Gives the file of a package, from `folder` if it was fetched before.
+///
+/// # Errors
+/// When apt cannot give it, or gives another content than the one locked.
+pub fn fetch(package: &Package, folder: &Path, scratch: &Path) -> Result<PathBuf, DebError> {
+    let kept = folder.join(format!("{}.deb", package.sha256));
+    let digest = |path: &Path| digest_of_file(path).map(|(digest, _)| digest.hex());
+    if digest(&kept).is_ok_and(|actual| actual == package.sha256) {
+        return Ok(kept);
+    }
+    let what = format!("{}={}", package.name, package.version);
+    let mut command = Command::new("apt-get");
+    command
+        .current_dir(scratch)
+        // The sandbox user of apt may not write here; nothing but a download happens.
+        .args(["-o", "APT::Sandbox::User=root", "download"])
+        .arg(format!(
+            "{}:{}={}",
+            package.name,
+            fetch_architecture(package),
+            package.version
+        ));
+    process::run(&mut command).map_err(|source| DebError::Apt {
+        what: what.clone(),
+        source,
+    })?;
+    let file = scratch.join(format!(
+        "{}_{}_{}.deb",
+        package.name,
+        package.version.replace(':', "%3a"),
+        package.architecture
+    ));
+    let failed = |source| DebError::Write {
+        path: file.clone(),
+        source,
+    };
+    let actual = digest(&file).map_err(|error| failed(io::Error::other(error)))?;
+    if actual != package.sha256 {
+        let expected = package.sha256.clone();
+        return Err(DebError::Digest {
+            package: what,
+            expected,
+            actual,
+        });
+    }
+    fs::rename(&file, &kept).map_err(failed)?;
+    Ok(kept)
+}
+
+/// apt takes `all` packages under the machine's own architecture.
+fn fetch_architecture(package: &Package) -> &str {
+    if package.architecture == "all" {
+        "amd64"
+    } else {
+        &package.architecture
+    }
+}
+
+/// Adds the content of a package file to a layer. Regular files are laid into `scratch`.
+///
+/// # Errors
+/// When the file is no Debian package or the disk is full.
+pub fn unpack(
+    package: &Package,
+    file: &Path,
+    scratch: &Path,
+    tree: &mut Tree,
+) -> Result<(), DebError> {
+    let failed = |source| DebError::Unpack {
+        package: package.name.clone(),
+        source,
+    };
+    let bytes = fs::read(file).map_err(failed)?;
+    let data = data_member(&bytes).map_err(failed)?;
+    let place = scratch.join(&package.name);
+    fs::create_dir_all(&place).map_err(failed)?;
+    unpack_data(data, &place, tree).map_err(failed)
+}
+
+/// Finds the member `data.tar*` of an ar archive (deb(5), section "Format").
+fn data_member(bytes: &[u8]) -> io::Result<Box<dyn Read + '_>> {
+    let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut rest = bytes
+        .strip_prefix(b"!<arch>\n")
+        .ok_or_else(|| refuse("it is no ar archive"))?;
+    while rest.len() >= 60 {
+        let (header, body) = rest.split_at(60);
+        let text = |range: std::ops::Range<usize>| {
+            String::from_utf8_lossy(&header[range])
+                .trim_end()
+                .to_owned()
+        };
+        let name = text(0..16);
+        let size: usize = text(48..58)
+            .parse()
+            .map_err(|_| refuse("a member has no readable size"))?;
+        let content = body
+            .get(..size)
+            .ok_or_else(|| refuse("a member is cut off"))?;
+        match name.trim_end_matches('/') {
+            "data.tar" => return Ok(Box::new(content)),
+            "data.tar.xz" => return Ok(Box::new(liblzma::read::XzDecoder::new(content))),
+            "data.tar.zst" => return Ok(Box::new(zstd::Decoder::new(content)?)),
+            other if other.starts_with("data.tar") => {
+                return Err(refuse(&format!("{other} is compressed in an unknown way")));
+            }
+            _ => {}
+        }
+        // Members begin at even offsets.
+        rest = body.get(size + size % 2..).unwrap_or_default();
+    }
+    Err(refuse("it has no data.tar"))
+}
+
+fn unpack_data(data: Box<dyn Read + '_>, place: &Path, tree: &mut Tree) -> io::Result<()> {
+    let mut archive = tar::Archive::new(data);
+    for (number, entry) in archive.entries()?.enumerate() {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        let path = merged_path(path.trim_start_matches("./").trim_end_matches('/'));
+        if path.is_empty() || left_out(&path) {
+            continue;
+        }
+        let mode = entry.header().mode()?;
+        let link = entry
+            .link_name()?
+            .map(|target| target.to_string_lossy().into_owned());
+        let kind = entry.header().entry_type();
+        let content = match (kind, link) {
+            (tar::EntryType::Directory, _) => Entry::Directory(mode),
+            (tar::EntryType::Symlink, Some(target)) => Entry::Symlink(target),
+            (tar::EntryType::Link, Some(target)) => {
+                // A second copy: layers keep no hard links, whose order would matter.
+                let target = merged_path(target.trim_start_matches("./"));
+                tree.get(&target).cloned().ok_or_else(|| {
+                    io::Error::other(format!("`{path}` links to `{target}`, which is not there"))
+                })?
+            }
+            (tar::EntryType::Regular, _) => {
+                let file = place.join(number.to_string());
+                io::copy(&mut entry, &mut fs::File::create(&file)?)?;
+                Entry::File(file, mode)
+            }
+            _ => {
+                return Err(io::Error::other(format!(
+                    "`{path}` is a device or the like"
+                )));
+            }
+        };
+        tree.insert(path, content);
+    }
+    Ok(())
+}
+
+/// Directories that Debian 12 has merged into /usr; packages still carry the old names
+/// (wiki.debian.org/UsrMerge).
+pub const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
+
+fn merged_path(path: &str) -> String {
+    let first = path.split('/').next().unwrap_or_default();
+    if MERGED.contains(&first) {
+        format!("usr/{path}")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// What a container never reads. Copyright files stay: licences ask for them.
+fn left_out(path: &str) -> bool {
+    let whole = [
+        "usr/share/man",
+        "usr/share/locale",
+        "usr/share/lintian",
+        "usr/share/bug",
+        "usr/share/info",
+        "usr/share/doc-base",
+        "usr/lib/x86_64-linux-gnu/gconv",
+        "usr/share/bash-completion",
+        "usr/lib/systemd",
+        "etc/init.d",
+    ];
+    let below = |folder: &str| {
+        path.strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let merged = MERGED.iter().any(|folder| path == format!("usr/{folder}"));
+    if merged || whole.into_iter().any(below) {
+        return true;
+    }
+    path.strip_prefix("usr/share/doc/")
+        .is_some_and(|rest| rest.contains('/') && !rest.ends_with("/copyright"))
+}
