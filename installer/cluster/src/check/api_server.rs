@@ -37,6 +37,8 @@ pub(super) fn check(given: Option<&spec::ApiServer>, report: &mut Report) -> Api
                 format!("`{flag}` holds the cluster together and cannot be changed"),
                 instead,
             );
+        } else if let Some((what, next)) = breaking_value(flag, &value.to_string()) {
+            report.error(&place, what, next);
         } else {
             api_server
                 .extra_args
@@ -64,6 +66,51 @@ pub(super) fn check(given: Option<&spec::ApiServer>, report: &mut Report) -> Api
 fn is_flag(flag: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !flag.is_empty() && flag.chars().all(inner) && !flag.ends_with('-')
+}
+
+/// What the container of the API server sees of its host.
+const MOUNTED: [&str; 3] = [
+    "/etc/kubernetes/control-plane/",
+    "/etc/kubernetes/pki/",
+    "/var/log/kubernetes/",
+];
+
+/// Values of free flags that would keep the API server from starting, or open the cluster.
+fn breaking_value(flag: &str, value: &str) -> Option<(String, String)> {
+    let has = |name: &str| value.split(',').any(|one| one.trim() == name);
+    match flag {
+        // The flag replaces ours, which names this plugin.
+        "enable-admission-plugins" if !has("NodeRestriction") => Some((
+            "without NodeRestriction any node could act for all others".into(),
+            format!(
+                "write `{}`",
+                format!("NodeRestriction,{value}").trim_end_matches(',')
+            ),
+        )),
+        "disable-admission-plugins" => {
+            let needed = [
+                "NodeRestriction",
+                "PodSecurity",
+                "Priority",
+                "ServiceAccount",
+            ];
+            let plugin = needed.into_iter().find(|plugin| has(plugin))?;
+            Some((
+                format!("the platform relies on {plugin}"),
+                "take it out of the list".into(),
+            ))
+        }
+        _ if value.starts_with('/') && flag.ends_with("-file") => {
+            let seen = MOUNTED.iter().any(|directory| value.starts_with(directory));
+            (!seen).then(|| {
+                (
+                    format!("the API server cannot see {value}: it runs in a container"),
+                    format!("put the file below {} of every control plane", MOUNTED[0]),
+                )
+            })
+        }
+        _ => None,
+    }
 }
 
 /// An address, a DNS name, or a DNS name whose first label is `*` (RFC 6125, section 6.4.3).

@@ -9,7 +9,7 @@ use crate::spec;
 const CONFIG: &str = "spec.kubelet.config";
 
 /// Fields that hold the node together, and what a user does instead of changing them.
-const OWNED: [(&str, &str); 27] = [
+const OWNED: [(&str, &str); 28] = [
     (
         "address",
         "remove it; the API server expects the kubelet on every address",
@@ -71,6 +71,10 @@ const OWNED: [(&str, &str); 27] = [
     (
         "readOnlyPort",
         "remove it; it answers without authentication",
+    ),
+    (
+        "registerWithTaints",
+        "remove it; taints follow from the roles of a node",
     ),
     (
         "resolvConf",

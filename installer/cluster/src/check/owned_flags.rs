@@ -8,10 +8,18 @@ const AUTHORIZATION: &str =
     "remove it; nodes and the platform rely on the authorization modes Node and RBAC";
 const AUTHENTICATION: &str = "remove it; health checks and hardening rely on it";
 const SECRETS: &str = "remove it; encryption of secrets at rest and its keys are managed by Ingot";
+const OIDC: &str =
+    "remove it; kube-apiserver takes it only without the file that says who may be anonymous";
+const AUDIT: &str =
+    "remove it; how much is kept is set by audit-log-maxage, -maxbackup and -maxsize";
 const GONE: &str = "remove it; kube-apiserver has no such flag any more";
 
 /// Sorted by flag.
-const OWNED: [(&str, &str); 46] = [
+const OWNED: [(&str, &str); 58] = [
+    (
+        "admission-control-config-file",
+        "remove it; the defaults of Pod Security stand in that file",
+    ),
     (
         "advertise-address",
         "remove it; set the `address` of the node",
@@ -21,6 +29,8 @@ const OWNED: [(&str, &str); 46] = [
         "remove it; the network of the cluster needs privileged pods",
     ),
     ("anonymous-auth", AUTHENTICATION),
+    ("audit-log-path", AUDIT),
+    ("audit-policy-file", AUDIT),
     ("authentication-config", AUTHENTICATION),
     ("authorization-config", AUTHORIZATION),
     ("authorization-mode", AUTHORIZATION),
@@ -52,6 +62,15 @@ const OWNED: [(&str, &str); 46] = [
     ("kubelet-client-certificate", CA),
     ("kubelet-client-key", CA),
     ("kubelet-port", ADDRESS),
+    ("oidc-ca-file", OIDC),
+    ("oidc-client-id", OIDC),
+    ("oidc-groups-claim", OIDC),
+    ("oidc-groups-prefix", OIDC),
+    ("oidc-issuer-url", OIDC),
+    ("oidc-required-claim", OIDC),
+    ("oidc-signing-algs", OIDC),
+    ("oidc-username-claim", OIDC),
+    ("oidc-username-prefix", OIDC),
     ("permit-port-sharing", ADDRESS),
     ("proxy-client-cert-file", CA),
     ("proxy-client-key-file", CA),
