@@ -278,7 +278,7 @@ fn lay_out(
         }
     }
     writer.add_file("README.txt", readme(plan).as_bytes(), 0o644)?;
-    writer.finish(&|bytes| Ok(signer.sign(bytes)?))?;
+    writer.finish(&|bytes| Ok(signer.sign(bytes)))?;
     Ok(())
 }
 

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
 use thiserror::Error;
 
-/// Measured on the Kubernetes programs: 12 is a third of a percent smaller than 9 for twice the
-/// time, 16 is 5 percent smaller for five times. See docs/design for the table.
+/// Measured on kube-scheduler (72.8 MB): level 9 gives 17.5 MB in 4.8 s, 12 gives 17.4 MB in
+/// 9.5 s, 16 gives 16.6 MB in 22 s, 19 gives 15.3 MB in 51 s. Above 12 a first build would spend
+/// more time on compressing than on compiling.
 pub const ZSTD_LEVEL: i32 = 12;
 /// Two to the power of this many bytes may lie between repeats. 2^23 is the largest window
 /// that every zstd decoder must accept (RFC 8878, section 3.1.1.1.2).
@@ -179,4 +180,95 @@ pub fn read_files(
     }
     // The tar reader stops at its end marker; the rest must be read for the digest to be checked.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    fn tree(folder: &Path) -> Result<Tree, io::Error> {
+        let program = folder.join("program");
+        std::fs::write(&program, "content")?;
+        // Neither the mode nor the time of the builder's file may matter.
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Tree::from([
+            ("usr/bin/program".to_owned(), Entry::File(program, 0o755)),
+            ("bin".to_owned(), Entry::Symlink("usr/bin".to_owned())),
+            (
+                "etc/motd".to_owned(),
+                Entry::Bytes(b"hello".to_vec(), 0o644),
+            ),
+            ("tmp".to_owned(), Entry::Directory(0o1777)),
+        ]))
+    }
+
+    #[test]
+    fn the_same_content_gives_the_same_bytes() -> Outcome {
+        let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let first = write(&tree(one.path())?, &one.path().join("layer"))?;
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let second = write(&tree(two.path())?, &two.path().join("layer"))?;
+        assert_eq!(first, second);
+        let bytes = std::fs::read(one.path().join("layer"))?;
+        assert_eq!(bytes, std::fs::read(two.path().join("layer"))?);
+        assert_eq!(first.descriptor.size, bytes.len() as u64);
+        assert_eq!(first.descriptor.digest, ingot_bundle::Digest::of(&bytes));
+        let plain = zstd::decode_all(bytes.as_slice())?;
+        assert_eq!(first.diff_id, ingot_bundle::Digest::of(&plain));
+        Ok(())
+    }
+
+    #[test]
+    fn entries_are_sorted_owned_by_root_and_below_their_directories() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("layer");
+        write(&tree(folder.path())?, &path)?;
+        let mut archive = tar::Archive::new(zstd::Decoder::new(File::open(&path)?)?);
+        let mut seen = Vec::new();
+        for entry in archive.entries()? {
+            let entry = entry?;
+            let header = entry.header();
+            assert_eq!((header.uid()?, header.gid()?, header.mtime()?), (0, 0, 0));
+            seen.push(format!("{} {:o}", entry.path()?.display(), header.mode()?));
+        }
+        assert_eq!(
+            seen,
+            [
+                "bin 777",
+                "etc/ 755",
+                "etc/motd 644",
+                "tmp/ 1777",
+                "usr/ 755",
+                "usr/bin/ 755",
+                "usr/bin/program 755",
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn files_can_be_read_back_and_damage_is_an_error() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("layer");
+        write(&tree(folder.path())?, &path)?;
+        let mut files = Vec::new();
+        read_files(File::open(&path)?, &mut |path, mode, content| {
+            let mut text = String::new();
+            content.read_to_string(&mut text)?;
+            files.push(format!("{} {mode:o} {text}", path.display()));
+            Ok(())
+        })?;
+        assert_eq!(files, ["etc/motd 644 hello", "usr/bin/program 755 content"]);
+        let bytes = std::fs::read(&path)?;
+        let cut = &bytes[..bytes.len() - 3];
+        assert!(
+            read_files(cut, &mut |_, _, content| io::copy(content, &mut io::sink())
+                .map(drop))
+            .is_err()
+        );
+        Ok(())
+    }
 }

@@ -41,6 +41,7 @@ enum Verb {
     Extract(commands::extract::Args),
     Keygen(commands::keygen::Args),
     Lock(commands::lock::Args),
+    Reproduce(commands::reproduce::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Extract(args) => commands::extract::run(args),
         Verb::Keygen(args) => commands::keygen::run(args),
         Verb::Lock(args) => commands::lock::run(args),
+        Verb::Reproduce(args) => commands::reproduce::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

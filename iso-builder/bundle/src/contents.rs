@@ -2,8 +2,8 @@
 //!
 //! Collects everything that is wrong instead of stopping at the first. Never prints.
 
-use crate::bundle::{Inner, VerifiedBundle};
 use crate::digest::{Digest, Hasher};
+use crate::verified::{Inner, VerifiedBundle};
 use crate::{MANIFEST_FILE, SIGNATURE_FILE};
 use std::collections::BTreeSet;
 use std::fmt;

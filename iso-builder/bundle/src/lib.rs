@@ -47,6 +47,7 @@
 //! ```
 
 mod artifact;
+mod blob;
 mod bundle;
 mod changes;
 mod contents;
@@ -58,11 +59,12 @@ mod oci;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod verified;
 mod writer;
 
 pub use artifact::{Artifact, Document, Ingredients, Layer};
-pub use bundle::{ArchitectureError, BlobError, BlobReader, Bundle, ComponentsError};
-pub use bundle::{OpenError, VerifiedBundle, VerifyError};
+pub use blob::{BlobError, BlobReader};
+pub use bundle::{Bundle, OpenError, VerifyError};
 pub use changes::{Change, Changes, changes};
 pub use contents::{Finding, Problem, Progress, Summary};
 pub use digest::{Digest, DigestError, Hasher};
@@ -71,7 +73,8 @@ pub use manifest::{Component, Descriptor, FileEntry, Kind, Manifest, Origin};
 pub use oci::{
     ImageConfig, ImageIndex, ImageManifest, IndexEntry, RootFs, RuntimeConfig, media_type,
 };
-pub use writer::{BundleWriter, WriteError, digest_of_file};
+pub use verified::{ArchitectureError, ComponentsError, VerifiedBundle};
+pub use writer::{BundleWriter, Sign, WriteError, digest_of_file};
 
 /// The version of the bundle format this crate writes and the highest it reads.
 pub const FORMAT_VERSION: u32 = 1;

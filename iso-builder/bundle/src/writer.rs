@@ -16,6 +16,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+/// Gets the bytes of `bundle.json` and returns the text of the signature file.
+pub type Sign<'a> = dyn Fn(&[u8]) -> Result<String, Box<dyn Error + Send + Sync>> + 'a;
+
 /// Writes one bundle into a directory.
 #[derive(Debug)]
 pub struct BundleWriter {
@@ -152,14 +155,10 @@ impl BundleWriter {
     }
 
     /// Writes the index and the table of contents, has the latter signed, and returns it.
-    /// `sign` gets the bytes of `bundle.json` and returns the text of the signature file.
     ///
     /// # Errors
     /// When a file cannot be written or `sign` fails.
-    pub fn finish(
-        mut self,
-        sign: &dyn Fn(&[u8]) -> Result<String, Box<dyn Error + Send + Sync>>,
-    ) -> Result<Manifest, WriteError> {
+    pub fn finish(mut self, sign: &Sign<'_>) -> Result<Manifest, WriteError> {
         self.manifest.components.sort_by(|a, b| a.name.cmp(&b.name));
         let index = index(&self.manifest.components);
         let index = serde_json::to_vec(&index).map_err(WriteError::Json)?;

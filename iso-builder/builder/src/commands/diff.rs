@@ -77,3 +77,41 @@ fn text(changes: &Changes) -> String {
     ));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use ingot_bundle::testing::{TestBundle, TestKey};
+    use ingot_bundle::{Kind, changes};
+    use std::error::Error;
+
+    #[test]
+    fn added_removed_and_changed_components_are_told() -> Result<(), Box<dyn Error + Send + Sync>> {
+        let key = TestKey::generate()?;
+        let folder = tempfile::tempdir()?;
+        let old = TestBundle::default();
+        let mut new = old.clone();
+        new.components[0].2 = vec![vec![1; 3_000_000]];
+        new.components[1] = (
+            "runc".to_owned(),
+            Kind::HostBinaries,
+            vec![vec![2; 1_000_000]],
+        );
+        let old = old.write(&folder.path().join("old"), &key)?;
+        let mut new = new.write(&folder.path().join("new"), &key)?;
+        assert_eq!(
+            super::text(&changes(&old, &new)),
+            "~ etcd 1.0.0, built differently (3.0 MB)\n\
+             - kubelet 1.0.0\n\
+             + runc 1.0.0 (1.0 MB)\n\
+             3 changed, 1 unchanged; 4.0 MB of 4.0 MB are new\n"
+        );
+        new.components[0].version = "2.0.0".to_owned();
+        let told = super::text(&changes(&old, &new));
+        assert!(
+            told.starts_with("~ etcd 1.0.0 -> 2.0.0 (3.0 MB)\n"),
+            "{told}"
+        );
+        assert_eq!(super::text(&changes(&old, &old)).lines().count(), 1);
+        Ok(())
+    }
+}

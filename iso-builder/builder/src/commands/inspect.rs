@@ -67,3 +67,25 @@ pub fn table(manifest: &Manifest) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use ingot_bundle::testing::{TestBundle, TestKey};
+    use std::error::Error;
+
+    #[test]
+    fn the_table_is_aligned() -> Result<(), Box<dyn Error + Send + Sync>> {
+        let folder = tempfile::tempdir()?;
+        let manifest = TestBundle::default().write(folder.path(), &TestKey::generate()?)?;
+        let expected = "\
+ingot 0.0.1, Kubernetes 1.36.3, amd64, of 2026-11-01T00:00:00Z
+
+COMPONENT  VERSION  KIND             SIZE  LICENCE
+etcd       1.0.0    image          0.0 MB  Apache-2.0
+ingot      1.0.0    installer      0.0 MB  Apache-2.0
+kubelet    1.0.0    host-binaries  0.0 MB  Apache-2.0
+";
+        assert_eq!(super::table(&manifest), expected);
+        Ok(())
+    }
+}

@@ -6,6 +6,7 @@ pub mod extract;
 pub mod inspect;
 pub mod keygen;
 pub mod lock;
+pub mod reproduce;
 pub mod verify;
 
 /// What a verb gives back to `main`.

@@ -38,34 +38,10 @@ pub enum CargoError {
 /// # Errors
 /// When the workspace is no git work tree or a file cannot be read.
 pub fn source_digest(workspace: &Path, spec: &CargoSpec) -> Result<Digest, CargoError> {
-    let mut command = Command::new("git");
-    command.current_dir(workspace).args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--deduplicate",
-        "--",
-        "Cargo.toml",
-        "Cargo.lock",
-        ".cargo",
-    ]);
-    if spec.inputs.is_empty() {
-        command.args([
-            "installer",
-            "iso-builder",
-            "salt-free-states",
-            "tests/harness",
-        ]);
-    } else {
-        command.args(&spec.inputs);
-    }
-    let listing = process::run(&mut command)?;
-    let listing = String::from_utf8_lossy(&listing);
+    let listing = list(workspace, spec)?;
     let mut parts = Vec::new();
-    for name in listing.split('\0').filter(|name| !name.is_empty()) {
-        let path = workspace.join(name);
+    for name in listing {
+        let path = workspace.join(&name);
         let digest = match ingot_bundle::digest_of_file(&path) {
             Ok((digest, _)) => digest.to_string(),
             // Removed from the work tree, not yet from the index.
@@ -75,11 +51,66 @@ pub fn source_digest(workspace: &Path, spec: &CargoSpec) -> Result<Digest, Cargo
                 return Err(CargoError::Read { path, source });
             }
         };
-        parts.push(name.to_owned());
+        parts.push(name);
         parts.push(digest);
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     Ok(cache::key(&parts))
+}
+
+/// Files that can shape the package, relative to the workspace, sorted: what git tracks or
+/// would track, or all there is where the sources came without git.
+fn list(workspace: &Path, spec: &CargoSpec) -> Result<Vec<String>, CargoError> {
+    let whole = [
+        "installer",
+        "iso-builder",
+        "salt-free-states",
+        "tests/harness",
+    ]
+    .map(PathBuf::from);
+    let folders = if spec.inputs.is_empty() {
+        &whole[..]
+    } else {
+        &spec.inputs[..]
+    };
+    let roots = ["Cargo.toml", "Cargo.lock", ".cargo"].map(PathBuf::from);
+    let mut names: Vec<String> = if workspace.join(".git").exists() {
+        let mut command = Command::new("git");
+        command
+            .current_dir(workspace)
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+                "--",
+            ])
+            .args(&roots)
+            .args(folders);
+        let listing = process::run(&mut command)?;
+        let listing = String::from_utf8_lossy(&listing);
+        listing
+            .split('\0')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    } else {
+        roots
+            .iter()
+            .chain(folders)
+            .flat_map(|place| walkdir::WalkDir::new(workspace.join(place)))
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file())
+            .filter_map(|entry| {
+                let name = entry.path().strip_prefix(workspace).ok()?;
+                Some(name.to_string_lossy().into_owned())
+            })
+            .collect()
+    };
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// Version of the compiler, for cache keys.

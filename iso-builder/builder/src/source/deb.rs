@@ -349,3 +349,125 @@ fn left_out(path: &str) -> bool {
     path.strip_prefix("usr/share/doc/")
         .is_some_and(|rest| rest.contains('/') && !rest.ends_with("/copyright"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    /// A package file as dpkg-deb lays it out (deb(5)), with the given archive member.
+    fn package(member: &str, data: &[u8]) -> Vec<u8> {
+        let mut bytes = b"!<arch>\n".to_vec();
+        for (name, content) in [
+            ("debian-binary", &b"2.0\n"[..]),
+            ("control.tar", b"odd"),
+            (member, data),
+        ] {
+            let length = content.len();
+            bytes.extend(
+                format!(
+                    "{name:<16}{:<12}{:<6}{:<6}{:<8}{length:<10}`\n",
+                    0, 0, 0, 100644
+                )
+                .bytes(),
+            );
+            bytes.extend(content);
+            if length % 2 == 1 {
+                bytes.push(b'\n');
+            }
+        }
+        bytes
+    }
+
+    fn archive() -> io::Result<Vec<u8>> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, kind, link: Option<&str>, content: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o755);
+            header.set_size(content.len() as u64);
+            match link {
+                Some(link) => builder.append_link(&mut header, path, link),
+                None => builder.append_data(&mut header, path, content),
+            }
+        };
+        use tar::EntryType as Is;
+        add("./bin/", Is::Directory, None, b"")?;
+        add("./bin/tool", Is::Regular, None, b"program")?;
+        add("./bin/twin", Is::Link, Some("./bin/tool"), b"")?;
+        add("./usr/lib/libx.so.1", Is::Symlink, Some("libx.so.1.2"), b"")?;
+        add("./usr/share/man/man1/tool.1", Is::Regular, None, b"manual")?;
+        add(
+            "./usr/share/doc/tool/changelog",
+            Is::Regular,
+            None,
+            b"changes",
+        )?;
+        add(
+            "./usr/share/doc/tool/copyright",
+            Is::Regular,
+            None,
+            b"licence",
+        )?;
+        builder.into_inner()
+    }
+
+    fn unpacked(bytes: &[u8]) -> Result<Tree, Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("tool.deb");
+        fs::write(&file, bytes)?;
+        let named = Package {
+            name: "tool".to_owned(),
+            version: "1".to_owned(),
+            architecture: "amd64".to_owned(),
+            sha256: String::new(),
+        };
+        let mut tree = Tree::new();
+        unpack(&named, &file, folder.path(), &mut tree)?;
+        Ok(tree)
+    }
+
+    #[test]
+    fn packages_unpack_merged_and_without_what_containers_never_read() -> Outcome {
+        let plain = archive()?;
+        let zstd = zstd::encode_all(plain.as_slice(), 1)?;
+        let mut xz = Vec::new();
+        liblzma::read::XzEncoder::new(plain.as_slice(), 1).read_to_end(&mut xz)?;
+        for (member, data) in [
+            ("data.tar", plain),
+            ("data.tar.zst", zstd),
+            ("data.tar.xz", xz),
+        ] {
+            let tree = unpacked(&package(member, &data))?;
+            let paths: Vec<&str> = tree.keys().map(String::as_str).collect();
+            assert_eq!(
+                paths,
+                [
+                    "usr/bin/tool",
+                    "usr/bin/twin",
+                    "usr/lib/libx.so.1",
+                    "usr/share/doc/tool/copyright"
+                ]
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn files_that_are_no_packages_are_refused() -> Outcome {
+        let words = |bytes: &[u8]| match unpacked(bytes) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.source().map(ToString::to_string).unwrap_or_default(),
+        };
+        assert_eq!(words(b"hello"), "it is no ar archive");
+        let good = package("data.tar", &archive()?);
+        assert_eq!(words(&good[..100]), "it has no data.tar");
+        assert_eq!(words(&good[..good.len() - 2000]), "a member is cut off");
+        assert_eq!(
+            words(&package("data.tar.lzma", b"x")),
+            "data.tar.lzma is compressed in an unknown way"
+        );
+        Ok(())
+    }
+}

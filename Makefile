@@ -1,0 +1,84 @@
+# The two commands of the README, and those of people who work on Ingot.
+# Nothing here needs more than the registries of Debian, Rust and Go.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := target/x86_64-unknown-linux-gnu/release
+DIST := dist
+ISO := $(DIST)/ingot.iso
+KEY := $(DIST)/ingot.key
+PUB := $(DIST)/ingot.pub
+SANDBOX := demo
+
+# Debian packages: to build, to make and check bundles, to run throw-away servers.
+PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo
+
+export INGOT_BUNDLE = $(CURDIR)/$(ISO)
+export INGOT_TRUSTED_KEY = $(CURDIR)/$(PUB)
+export INGOT_BIN = $(CURDIR)/$(TARGET)/ingot
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s'|'
+
+.PHONY: packages
+packages: ## Install the Debian packages that are missing (as root), or name them
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  echo "installing: $$(echo $$missing)"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "missing Debian packages, install them as root: apt-get install $$(echo $$missing)"; exit 3; fi; \
+	for tool in cargo go; do command -v $$tool >/dev/null || { echo "missing: $$tool (see README)"; exit 3; }; done
+
+.PHONY: build
+build: packages ## Build the programs
+	cargo build --release --workspace
+
+$(KEY): | build
+	@mkdir -p $(DIST)
+	$(TARGET)/iso-builder keygen $(DIST)/ingot
+
+.PHONY: bundle
+bundle: build $(KEY) ## Build the signed ISO; unchanged parts come from the cache
+	$(TARGET)/iso-builder build --catalog images/catalog.yaml --key $(KEY) --output $(ISO)
+
+.PHONY: demo
+demo: bundle ## A cluster of throw-away servers on this machine: one control plane, one worker (as root)
+	$(TARGET)/ingot sandbox delete $(SANDBOX) >/dev/null 2>&1 || true
+	$(TARGET)/ingot sandbox create $(SANDBOX) --control-planes 1 --workers 1
+
+.PHONY: test
+test: bundle ## Every test, the scenarios on real hosts included (as root)
+	INGOT_HOST_TESTS=1 cargo test --release --workspace --no-fail-fast
+
+.PHONY: test-fast
+test-fast: packages ## Tests that need neither root nor a bundle
+	cargo test --release --workspace
+
+.PHONY: soak
+soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
+	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release -p ingot-scenarios -- --nocapture --test-threads 1
+
+.PHONY: bench
+bench: bundle ## Print every number beside its comparison, as a table and as JSON (as root)
+	tests/bench/run
+
+.PHONY: reproduce
+reproduce: build ## Build everything twice from nothing and compare the bytes (an hour)
+	$(TARGET)/iso-builder reproduce --catalog images/catalog.yaml
+
+.PHONY: lint
+lint: ## Formatting and lints
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: ## Licences and advisories of dependencies (needs cargo-deny)
+	cargo deny check
+
+.PHONY: golden
+golden: build ## Rewrite golden outputs and generated references; read the difference before committing
+	UPDATE_GOLDEN=1 INGOT_UPDATE_GOLDEN=1 cargo test --release --workspace
