@@ -45,7 +45,7 @@ fn describe(words: &[&str], text: &mut String) {
 #[test]
 fn the_reference_is_what_the_program_says() {
     let mut text = String::from(
-        "# Command line\n\nMade from the program's own help. Exit codes: 0 done, 2 your input, 3 a server or the network, 1 a mistake of\nours, 130 interrupted.\n",
+        "# Command line\n\nMade from the program's own help. Exit codes: 0 done, 2 your input, 3 a server or the network,\n1 a mistake of ours, 130 interrupted.\n",
     );
     describe(&[], &mut text);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
