@@ -212,7 +212,10 @@ fn walk(step: &UndoStep, system: &System, saved: &Saved) -> Result<(), ResourceE
         } => {
             let gid = gid.to_string();
             let args = ["--gid", &gid, "--groups", groups, "--home", home];
-            let args: Vec<&str> = args.into_iter().chain(["--shell", shell, "--", name]).collect();
+            let args: Vec<&str> = args
+                .into_iter()
+                .chain(["--shell", shell, "--", name])
+                .collect();
             resource::run_account_tool(system, "usermod", &args)
         }
         UndoStep::RemoveGroup { name } => resource::remove_group(system, name),

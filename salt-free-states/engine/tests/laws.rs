@@ -142,8 +142,11 @@ impl Bench {
             "root:x:0:\nnogroup:x:65534:\nadm:x:4:old\nloners:x:701:\n",
         )
         .unwrap();
-        std::fs::write(root.path().join("proc/mounts"), "/dev/b / ext4 rw,relatime 0 0\n")
-            .unwrap();
+        std::fs::write(
+            root.path().join("proc/mounts"),
+            "/dev/b / ext4 rw,relatime 0 0\n",
+        )
+        .unwrap();
         std::fs::write(root.path().join("var/lib/packages"), "have:1.5\n").unwrap();
         std::fs::write(
             root.path().join("etc/fstab"),
@@ -494,8 +497,14 @@ fn drift_of_a_user_is_named_and_another_id_is_refused() {
     let graph = bench.graph(state);
     bench.apply(&graph);
     let passwd = std::fs::read_to_string(bench.at("etc/passwd")).unwrap();
-    assert!(passwd.contains("etcd:x:812:812::/nonexistent:/usr/sbin/nologin\n"), "{passwd}");
-    let drifted = passwd.replace(":812:812::/nonexistent:/usr/sbin/nologin", ":812:4::/root:/bin/sh");
+    assert!(
+        passwd.contains("etcd:x:812:812::/nonexistent:/usr/sbin/nologin\n"),
+        "{passwd}"
+    );
+    let drifted = passwd.replace(
+        ":812:812::/nonexistent:/usr/sbin/nologin",
+        ":812:4::/root:/bin/sh",
+    );
     std::fs::write(bench.at("etc/passwd"), drifted).unwrap();
     let group = std::fs::read_to_string(bench.at("etc/group")).unwrap();
     std::fs::write(bench.at("etc/group"), group.replace("old,etcd", "old")).unwrap();
@@ -520,14 +529,25 @@ fn a_package_is_brought_up_to_its_version_and_never_down() {
     let state = |version: &str| {
         bench.graph(&format!("  - id: a\n    package: {{name: have, version: '{version}', digest: 'sha256:deb-have:{version}'}}\n"))
     };
-    assert!(bench.plan(&state("1.4")).is_empty(), "a newer version is left alone");
+    assert!(
+        bench.plan(&state("1.4")).is_empty(),
+        "a newer version is left alone"
+    );
     std::fs::write(bench.at("var/lib/locked"), "yes").unwrap();
     assert_eq!(bench.drift(&state("1.6")), ["version"]);
     bench.apply(&state("1.6"));
     assert!(bench.plan(&state("1.6")).is_empty());
     assert!(!bench.at("var/cache/ingot").exists());
-    let graph = bench.graph("  - id: a\n    package: {name: lone, version: '1', digest: 'sha256:deb-lone:1'}\n");
-    let report = apply(&bench.system, &graph, &bench.plan(&graph), &bench.journal, &|_| {}).unwrap();
+    let graph = bench
+        .graph("  - id: a\n    package: {name: lone, version: '1', digest: 'sha256:deb-lone:1'}\n");
+    let report = apply(
+        &bench.system,
+        &graph,
+        &bench.plan(&graph),
+        &bench.journal,
+        &|_| {},
+    )
+    .unwrap();
     assert_eq!(
         report.failures(),
         [(
@@ -543,12 +563,16 @@ fn a_package_on_a_host_without_dpkg_is_refused_with_the_way_out() {
     impl Commands for NoDpkg {
         fn run(&self, program: &str, _: &[&str]) -> Result<CommandOutput, CommandError> {
             let source = std::io::ErrorKind::NotFound.into();
-            Err(CommandError::Start { program: program.into(), source })
+            Err(CommandError::Start {
+                program: program.into(),
+                source,
+            })
         }
     }
     let bench = Bench::new();
     let system = System::below(bench.root.path(), Arc::new(NoDpkg), Arc::new(Blobs(vec![])));
-    let graph = bench.graph("  - id: a\n    package: {name: socat, version: '1.7', digest: 'sha256:1'}\n");
+    let graph =
+        bench.graph("  - id: a\n    package: {name: socat, version: '1.7', digest: 'sha256:1'}\n");
     let errors = plan(&system, &graph, None).unwrap_err();
     assert_eq!(
         errors[0].source.to_string(),
@@ -570,14 +594,19 @@ fn drift_of_a_mount_is_named_and_what_others_mounted_is_refused() {
     std::fs::write(bench.at("etc/fstab"), fstab.replace("mode=700", "mode=777")).unwrap();
     assert_eq!(bench.drift(&graph), ["/etc/fstab"]);
     bench.apply(&graph);
-    assert_eq!(std::fs::read_to_string(bench.at("etc/fstab")).unwrap(), fstab);
+    assert_eq!(
+        std::fs::read_to_string(bench.at("etc/fstab")).unwrap(),
+        fstab
+    );
     std::fs::write(bench.at("proc/mounts"), "").unwrap();
     assert_eq!(bench.drift(&graph), ["mounted"]);
 
     std::fs::write(bench.at("proc/mounts"), "/dev/z /srv ext4 rw 0 0\n").unwrap();
     let refusal = |bench: &Bench| {
         let graph = bench.graph(state);
-        plan(&bench.system, &graph, None).unwrap_err()[0].source.to_string()
+        plan(&bench.system, &graph, None).unwrap_err()[0]
+            .source
+            .to_string()
     };
     assert_eq!(
         refusal(&bench),
