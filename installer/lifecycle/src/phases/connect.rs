@@ -76,7 +76,17 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         }
     }
     if driver.machines.is_empty() {
-        return Err(Failure::machine("no host can be reached"));
+        // Wrong keys or passwords on all hosts are a matter of the input, not of the machines.
+        let input = driver
+            .failed
+            .values()
+            .all(|failure| failure.kind == FailureKind::Input);
+        let kind = if input {
+            FailureKind::Input
+        } else {
+            FailureKind::Machine
+        };
+        return Err(Failure::text(kind, "no host can be reached"));
     }
     Ok(())
 }

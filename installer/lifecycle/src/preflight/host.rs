@@ -48,17 +48,17 @@ pub(super) fn cgroups(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
 
 pub(super) fn kernel_features(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let needed = [
-        ("overlay", "containers"),
-        ("br_netfilter", "Services on the same node"),
-        ("nf_tables", "kube-proxy"),
-        ("vxlan", "pod traffic between nodes"),
+        ("overlay", "containers need"),
+        ("br_netfilter", "Services on the same node need"),
+        ("nf_tables", "kube-proxy needs"),
+        ("vxlan", "pod traffic between nodes needs"),
     ];
     let mut found = Vec::new();
     for (node, facts) in all {
         for (feature, user) in needed {
             if !facts.features.iter().any(|have| have == feature) {
                 let text = format!(
-                    "the kernel lacks `{feature}`, which {user} need; install the kernel package that has its module"
+                    "the kernel lacks `{feature}`, which {user}; install the kernel package that has its module"
                 );
                 // Whether a tunnel can be made only shows when it is made.
                 found.push(match feature {
