@@ -160,7 +160,8 @@ fn directories(node: &Node) -> Value {
         ("/etc/cni", "0755"),
         ("/etc/containerd", "0755"),
         ("/var/lib/kubelet", "0750"),
-        ("/var/lib/containerd", "0711"),
+        // containerd itself sets this mode at each start.
+        ("/var/lib/containerd", "0700"),
         ("/var/log/pods", "0750"),
         ("/var/log/containers", "0755"),
     ];
