@@ -6,11 +6,20 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
-    embed("CATALOG", &here.join("../../salt-free-states/catalog"), &out.join("catalog.rs"), &|path| {
-        !path.components().any(|part| part.as_os_str() == "cases")
-    });
-    embed("MANIFESTS", &here.join("manifests"), &out.join("manifests.rs"), &|_| true);
+    let here =
+        PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    embed(
+        "CATALOG",
+        &here.join("../../salt-free-states/catalog"),
+        &out.join("catalog.rs"),
+        &|path| !path.components().any(|part| part.as_os_str() == "cases"),
+    );
+    embed(
+        "MANIFESTS",
+        &here.join("manifests"),
+        &out.join("manifests.rs"),
+        &|_| true,
+    );
 }
 
 fn embed(name: &str, root: &Path, into: &Path, keep: &dyn Fn(&Path) -> bool) {
@@ -30,8 +39,17 @@ fn embed(name: &str, root: &Path, into: &Path, keep: &dyn Fn(&Path) -> bool) {
     files.sort();
     let mut text = format!("const {name}: &[(&str, &str)] = &[\n");
     for path in files {
-        let relative = path.strip_prefix(root).expect("below the root").display().to_string();
-        writeln!(text, "    ({relative:?}, include_str!({:?})),", path.display().to_string()).expect("to a String");
+        let relative = path
+            .strip_prefix(root)
+            .expect("below the root")
+            .display()
+            .to_string();
+        writeln!(
+            text,
+            "    ({relative:?}, include_str!({:?})),",
+            path.display().to_string()
+        )
+        .expect("to a String");
     }
     text.push_str("];\n");
     std::fs::write(into, text).expect("OUT_DIR can be written");

@@ -4,13 +4,18 @@ use ingot_bundle::{Bundle, TrustedKeys, VerifiedBundle};
 use ingot_cluster::Cluster;
 use ingot_lifecycle::error::chain;
 use ingot_lifecycle::{Failure, FailureKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where a cluster is described.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClusterInput {
     /// The description of the cluster
-    #[arg(short, long = "config", value_name = "FILE", default_value = "cluster.yaml")]
+    #[arg(
+        short,
+        long = "config",
+        value_name = "FILE",
+        default_value = "cluster.yaml"
+    )]
     pub config: PathBuf,
 }
 
@@ -40,8 +45,12 @@ impl ClusterInput {
             Failure::text(FailureKind::Input, format!("cannot read {name}: {error}"))
                 .hint("name the description of the cluster with -c FILE")
         })?;
-        let base = self.config.parent().unwrap_or(Path::new(""));
-        Ok(crate::interim::load(std::str::from_utf8(&text).unwrap(), base))
+        let loaded = ingot_cluster::load_bytes(&name, &text, &ingot_cluster::RealFiles)
+            .map_err(|findings| Failure::text(FailureKind::Input, findings.to_string()))?;
+        for warning in &loaded.warnings {
+            eprintln!("{warning}");
+        }
+        Ok(loaded.cluster)
     }
 }
 
@@ -52,8 +61,16 @@ impl BundleInput {
     /// When there is none, or one cannot be read.
     pub fn trusted(&self) -> Result<TrustedKeys, Failure> {
         let mut files = self.keys.clone();
-        for entry in std::fs::read_dir("/etc/ingot/trusted-keys").into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|suffix| suffix == "pub") {
+        for entry in std::fs::read_dir("/etc/ingot/trusted-keys")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|suffix| suffix == "pub")
+            {
                 files.push(entry.path());
             }
         }
@@ -71,13 +88,17 @@ impl BundleInput {
     pub fn open(&self) -> Result<VerifiedBundle, Failure> {
         let keys = self.trusted()?;
         let bundle = Bundle::open(&self.bundle).map_err(|error| input(&error))?;
-        let bundle = bundle.verify_signature(&keys).map_err(|error| input(&error))?;
+        let bundle = bundle
+            .verify_signature(&keys)
+            .map_err(|error| input(&error))?;
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
             other => other,
         };
-        bundle.check_architecture(architecture).map_err(|error| input(&error))?;
+        bundle
+            .check_architecture(architecture)
+            .map_err(|error| input(&error))?;
         Ok(bundle)
     }
 }
@@ -87,8 +108,9 @@ impl BundleInput {
 /// # Errors
 /// When the program cannot read itself.
 pub fn own_program() -> Result<(Vec<u8>, String), Failure> {
-    let bytes = std::fs::read("/proc/self/exe")
-        .map_err(|error| Failure::bug(format!("cannot read the program itself: {}", chain(&error))))?;
+    let bytes = std::fs::read("/proc/self/exe").map_err(|error| {
+        Failure::bug(format!("cannot read the program itself: {}", chain(&error)))
+    })?;
     let digest = ingot_bundle::Digest::of(&bytes).hex();
     Ok((bytes, digest))
 }

@@ -3,9 +3,17 @@
 //! Arguments, progress and reports live here; every decision is made in the libraries. Standard output
 //! is data, standard error is talk.
 
+/// Writes a line of data. A reader that has gone away (`| head`) is no reason to fail.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 mod commands;
 mod inputs;
-mod interim;
 mod progress;
 mod report;
 
@@ -14,7 +22,12 @@ use std::process::ExitCode;
 
 /// Turns bare Linux servers into a Kubernetes cluster, from one signed file and without internet.
 #[derive(Debug, Parser)]
-#[command(name = "ingot", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "ingot",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: commands::Command,

@@ -26,11 +26,21 @@ pub fn print_failure(failure: &Failure) {
 }
 
 /// Says how a run ended, and how to go on where it did not end well.
-pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, command: &str) -> ExitCode {
+pub fn end(
+    driver: &Driver,
+    result: &Result<usize, Failure>,
+    output: Output,
+    command: &str,
+) -> ExitCode {
     let done: Vec<&str> = driver.machines.keys().map(String::as_str).collect();
     let code = match result {
         Err(failure) => failure.kind.exit_code(),
-        Ok(_) => driver.failed.values().map(|failure| failure.kind).max().map_or(0, FailureKind::exit_code),
+        Ok(_) => driver
+            .failed
+            .values()
+            .map(|failure| failure.kind)
+            .max()
+            .map_or(0, FailureKind::exit_code),
     };
     if output == Output::Json {
         let json = serde_json::json!({
@@ -42,17 +52,21 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
             "failure": result.as_ref().err(),
             "continueWith": (code != 0).then_some(command),
         });
-        println!("{json}");
+        crate::say!("{json}");
         return ExitCode::from(code);
     }
     for failure in driver.failed.values() {
         print_failure(failure);
     }
     match result {
-        Ok(0) if code == 0 => println!("nothing to do: {} as described", nodes(&done)),
-        Ok(changed) if code == 0 => println!("done: {changed} changes on {}", nodes(&done)),
+        Ok(0) if code == 0 => crate::say!("nothing to do: {} as described", nodes(&done)),
+        Ok(changed) if code == 0 => crate::say!("done: {changed} changes on {}", nodes(&done)),
         Ok(_) => eprintln!("{} done, {} failed", nodes(&done), driver.failed.len()),
-        Err(failure) if driver.failed.values().any(|told| told.message == failure.message) => {}
+        Err(failure)
+            if driver
+                .failed
+                .values()
+                .any(|told| told.message == failure.message) => {}
         Err(failure) => print_failure(failure),
     }
     if code != 0 {
@@ -72,7 +86,10 @@ fn nodes(names: &[&str]) -> String {
 /// Says that the person interrupted the run.
 pub fn interrupted(output: Output, command: &str) {
     match output {
-        Output::Json => println!("{}", serde_json::json!({ "event": "interrupted", "continueWith": command })),
+        Output::Json => crate::say!(
+            "{}",
+            serde_json::json!({ "event": "interrupted", "continueWith": command })
+        ),
         Output::Text => {
             eprintln!("interrupted; the hosts finish the step they are in, nothing is lost");
             eprintln!("continue with: {command}");
@@ -85,13 +102,24 @@ pub fn failed_hosts(driver: &Driver) -> ExitCode {
     for failure in driver.failed.values() {
         print_failure(failure);
     }
-    ExitCode::from(driver.failed.values().map(|failure| failure.kind).max().map_or(0, FailureKind::exit_code))
+    ExitCode::from(
+        driver
+            .failed
+            .values()
+            .map(|failure| failure.kind)
+            .max()
+            .map_or(0, FailureKind::exit_code),
+    )
 }
 
 /// Prints the plan of each host.
 pub fn plans(plans: &BTreeMap<String, Plan>) {
     for (node, found) in plans {
-        println!("{node}: {} of {} resources would change", found.work().count(), found.resources.len());
+        crate::say!(
+            "{node}: {} of {} resources would change",
+            found.work().count(),
+            found.resources.len()
+        );
         plan(found);
     }
 }
@@ -101,18 +129,25 @@ pub fn plan(plan: &Plan) {
     for planned in plan.work() {
         match &planned.action {
             Action::Change { changes } => {
-                println!("  {}", planned.target);
+                crate::say!("  {}", planned.target);
                 for change in changes {
-                    println!("      {change}");
+                    crate::say!("      {change}");
                     for line in change.diff.iter().flat_map(|diff| diff.lines()) {
-                        println!("        {line}");
+                        crate::say!("        {line}");
                     }
                 }
             }
             Action::React { because } if because.is_empty() => {
-                println!("  {} restarts: a run was interrupted before it could", planned.target);
+                crate::say!(
+                    "  {} restarts: a run was interrupted before it could",
+                    planned.target
+                );
             }
-            Action::React { because } => println!("  {} restarts: {} changes", planned.target, because.join(", ")),
+            Action::React { because } => crate::say!(
+                "  {} restarts: {} changes",
+                planned.target,
+                because.join(", ")
+            ),
             Action::None | Action::Skip { .. } => {}
         }
     }
@@ -120,7 +155,13 @@ pub fn plan(plan: &Plan) {
 
 /// Prints the state of a cluster.
 pub fn status(status: &ClusterStatus) {
-    println!("{:<20} {:<10} {:<24} {:<10} REASON", "NODE", "STATE", "ROLES", "KUBELET");
+    crate::say!(
+        "{:<20} {:<10} {:<24} {:<10} REASON",
+        "NODE",
+        "STATE",
+        "ROLES",
+        "KUBELET"
+    );
     for node in &status.nodes {
         let state = if node.ready { "ready" } else { "not ready" };
         let row = format!(
@@ -130,17 +171,26 @@ pub fn status(status: &ClusterStatus) {
             node.version,
             node.reason
         );
-        println!("{}", row.trim_end());
+        crate::say!("{}", row.trim_end());
     }
-    println!();
-    println!("{:<56} {:<16} {:<12} RESTARTS", "POD", "NODE", "STATE");
+    crate::say!("");
+    crate::say!("{:<56} {:<16} {:<12} RESTARTS", "POD", "NODE", "STATE");
     for pod in &status.pods {
-        let state = if pod.ready { "ready" } else { pod.state.as_str() };
-        println!("{:<56} {:<16} {state:<12} {}", pod.name, pod.node, pod.restarts);
+        let state = if pod.ready {
+            "ready"
+        } else {
+            pod.state.as_str()
+        };
+        crate::say!(
+            "{:<56} {:<16} {state:<12} {}",
+            pod.name,
+            pod.node,
+            pod.restarts
+        );
     }
-    println!();
+    crate::say!("");
     match &status.dns {
-        None => println!("cluster DNS answers"),
-        Some(reason) => println!("cluster DNS: {reason}"),
+        None => crate::say!("cluster DNS answers"),
+        Some(reason) => crate::say!("cluster DNS: {reason}"),
     }
 }

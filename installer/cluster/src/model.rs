@@ -13,7 +13,9 @@ pub struct Name(String);
 
 /// A name that is not a DNS label.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a valid name: use 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit")]
+#[error(
+    "`{0}` is not a valid name: use 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
+)]
 pub struct NameError(pub String);
 
 impl Name {
@@ -32,7 +34,11 @@ impl TryFrom<String> for Name {
             && text.chars().all(inner)
             && !text.starts_with('-')
             && !text.ends_with('-');
-        if good { Ok(Self(text)) } else { Err(NameError(text)) }
+        if good {
+            Ok(Self(text))
+        } else {
+            Err(NameError(text))
+        }
     }
 }
 
@@ -81,7 +87,11 @@ impl Cidr {
     }
 
     fn mask(prefix: u8) -> u128 {
-        if prefix == 0 { 0 } else { u128::MAX << (128 - u32::from(prefix)) }
+        if prefix == 0 {
+            0
+        } else {
+            u128::MAX << (128 - u32::from(prefix))
+        }
     }
 
     /// Reads `<address>/<prefix>`.
@@ -99,8 +109,14 @@ impl Cidr {
         }
         let cleared = bits & Self::mask(prefix);
         if cleared != bits {
-            let meant = Self { address: Self::address_of(cleared, width), prefix };
-            return Err(CidrError::HostBits { found: text.into(), meant: meant.to_string() });
+            let meant = Self {
+                address: Self::address_of(cleared, width),
+                prefix,
+            };
+            return Err(CidrError::HostBits {
+                found: text.into(),
+                meant: meant.to_string(),
+            });
         }
         Ok(Self { address, prefix })
     }
@@ -136,7 +152,11 @@ impl Cidr {
     /// The `index`-th address, counted from the network address; `None` past the end.
     pub fn nth(&self, index: u32) -> Option<IpAddr> {
         let (bits, width) = Self::bits(self.address);
-        let step = if width == 32 { u128::from(index) << 96 } else { u128::from(index) };
+        let step = if width == 32 {
+            u128::from(index) << 96
+        } else {
+            u128::from(index)
+        };
         let address = Self::address_of(bits.checked_add(step)?, width);
         self.contains(address).then_some(address)
     }
@@ -358,7 +378,10 @@ mod tests {
         assert!(cidr.overlaps(&Cidr::parse("10.0.0.0/8").unwrap()));
         assert!(!cidr.overlaps(&Cidr::parse("10.97.0.0/16").unwrap()));
         assert!(!cidr.overlaps(&Cidr::parse("fd00::/64").unwrap()));
-        assert_eq!(Cidr::parse("fd00::/64").unwrap().nth(1), Some("fd00::1".parse().unwrap()));
+        assert_eq!(
+            Cidr::parse("fd00::/64").unwrap().nth(1),
+            Some("fd00::1".parse().unwrap())
+        );
         assert_eq!(
             Cidr::parse("10.1.2.3/16").unwrap_err().to_string(),
             "`10.1.2.3/16` has bits set after its prefix; did you mean 10.1.0.0/16?"

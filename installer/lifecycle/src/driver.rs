@@ -76,7 +76,11 @@ impl Driver {
     pub fn fail(&mut self, node: &str, phase: &str, failure: Failure) {
         self.machines.remove(node);
         let failure = failure.on(node).during(phase);
-        self.tell(Event::NodeFailed { node: node.into(), phase: phase.into(), failure: failure.clone() });
+        self.tell(Event::NodeFailed {
+            node: node.into(),
+            phase: phase.into(),
+            failure: failure.clone(),
+        });
         self.failed.insert(node.into(), failure);
     }
 
@@ -97,7 +101,11 @@ impl Driver {
                 }
                 let result = work(&mut machine).await;
                 if let Ok(changed) = result {
-                    events.tell(Event::NodeFinished { node: name.clone(), phase: phase.into(), changed });
+                    events.tell(Event::NodeFinished {
+                        node: name.clone(),
+                        phase: phase.into(),
+                        changed,
+                    });
                 }
                 (name, machine, Some(result))
             }
@@ -121,12 +129,17 @@ impl Driver {
 
     /// A control plane that takes part.
     pub fn any_control_plane(&mut self) -> Option<&mut Machine> {
-        self.machines.values_mut().find(|machine| machine.node.is_control_plane())
+        self.machines
+            .values_mut()
+            .find(|machine| machine.node.is_control_plane())
     }
 
     /// Told about progress on a node, from inside [`Driver::each`].
     pub fn progress(&self, phase: &'static str) -> Progress {
-        Progress { events: Arc::clone(&self.events), phase }
+        Progress {
+            events: Arc::clone(&self.events),
+            phase,
+        }
     }
 }
 

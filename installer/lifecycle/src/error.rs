@@ -52,7 +52,13 @@ impl Failure {
 
     /// A failure in words.
     pub fn text(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, node: None, phase: None, message: message.into(), hint: None }
+        Self {
+            kind,
+            node: None,
+            phase: None,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// A failure of a machine, in words.

@@ -5,7 +5,11 @@ use serde::Serialize;
 
 /// Something that happened. The JSON form is a public format (`-o json`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "event",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
 pub enum Event {
     /// A phase begins, on these nodes.
     PhaseStarted {

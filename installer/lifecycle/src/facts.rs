@@ -72,7 +72,9 @@ impl Default for Facts {
             hostname: "host".into(),
             machine_id: String::new(),
             cgroup_version: 2,
-            cgroup_controllers: ["cpu", "cpuset", "io", "memory", "pids"].map(Into::into).into(),
+            cgroup_controllers: ["cpu", "cpuset", "io", "memory", "pids"]
+                .map(Into::into)
+                .into(),
             may_lower_oom_score: true,
             cpus: 4,
             memory: 8 << 30,
@@ -84,7 +86,9 @@ impl Default for Facts {
             clock: 0.0,
             addresses: BTreeMap::new(),
             filesystems: vec!["overlay".into()],
-            features: ["overlay", "br_netfilter", "nf_tables", "vxlan"].map(Into::into).into(),
+            features: ["overlay", "br_netfilter", "nf_tables", "vxlan"]
+                .map(Into::into)
+                .into(),
             resolves_own_name: true,
             name_servers: Vec::new(),
             foreign: Vec::new(),

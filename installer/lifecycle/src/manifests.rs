@@ -8,7 +8,8 @@ include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 /// # Errors
 /// A template that does not fit the settings: a mistake of this program.
 pub fn render(settings: &serde_json::Value) -> Result<String, String> {
-    let context = tera::Context::from_serialize(settings).map_err(|error| crate::error::chain(&error))?;
+    let context =
+        tera::Context::from_serialize(settings).map_err(|error| crate::error::chain(&error))?;
     let mut all = String::new();
     for (name, template) in MANIFESTS {
         let text = tera::Tera::one_off(template, &context, false)
@@ -20,7 +21,11 @@ pub fn render(settings: &serde_json::Value) -> Result<String, String> {
 }
 
 /// The labels of a node that only an administrator may set.
-pub fn node(name: &str, roles: &[ingot_cluster::Role], labels: &std::collections::BTreeMap<String, String>) -> String {
+pub fn node(
+    name: &str,
+    roles: &[ingot_cluster::Role],
+    labels: &std::collections::BTreeMap<String, String>,
+) -> String {
     let mut all = labels.clone();
     for role in roles {
         let role = match role {

@@ -28,7 +28,11 @@ pub fn state_groups(node: &Node) -> [Vec<String>; 3] {
         let node = names(&["load-balancer", "etcd", "control-plane", "cni", "kubelet"]);
         [prepare, names(&["registry", "containerd"]), node]
     } else {
-        [prepare, names(&["containerd"]), names(&["load-balancer", "cni", "kubelet"])]
+        [
+            prepare,
+            names(&["containerd"]),
+            names(&["load-balancer", "cni", "kubelet"]),
+        ]
     }
 }
 
@@ -47,7 +51,12 @@ async fn apply_group(driver: &mut Driver, phase: &'static str, group: usize) {
             |_| true,
             async |machine| {
                 let states = state_groups(&machine.node)[group].clone();
-                let settings = crate::settings::host_settings(&cluster, &machine.node, &machine.facts, &release);
+                let settings = crate::settings::host_settings(
+                    &cluster,
+                    &machine.node,
+                    &machine.facts,
+                    &release,
+                );
                 let name = machine.node.name.to_string();
                 let progress = progress.clone();
                 let mut told = move |event: EngineEvent| {
@@ -55,7 +64,11 @@ async fn apply_group(driver: &mut Driver, phase: &'static str, group: usize) {
                         progress.tell(&name, target, None);
                     }
                 };
-                Ok(machine.session.apply(&states, &settings, &mut told).await?.changed())
+                Ok(machine
+                    .session
+                    .apply(&states, &settings, &mut told)
+                    .await?
+                    .changed())
             },
         )
         .await;

@@ -65,15 +65,28 @@ const CHECKS: &[Check] = &[
 
 /// Runs all checks.
 pub fn judge(cluster: &Cluster, facts: &AllFacts) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(cluster, facts)).collect();
+    let mut findings: Vec<Finding> = CHECKS
+        .iter()
+        .flat_map(|check| check(cluster, facts))
+        .collect();
     findings.sort_by(|a, b| (&a.node, a.severity, a.check).cmp(&(&b.node, b.severity, b.check)));
     findings
 }
 
 fn error(check: &'static str, node: &str, message: impl Into<String>) -> Finding {
-    Finding { check, node: Some(node.into()), severity: Severity::Error, message: message.into() }
+    Finding {
+        check,
+        node: Some(node.into()),
+        severity: Severity::Error,
+        message: message.into(),
+    }
 }
 
 fn warning(check: &'static str, node: &str, message: impl Into<String>) -> Finding {
-    Finding { check, node: Some(node.into()), severity: Severity::Warning, message: message.into() }
+    Finding {
+        check,
+        node: Some(node.into()),
+        severity: Severity::Warning,
+        message: message.into(),
+    }
 }

@@ -25,9 +25,9 @@ type Body = BoxBody<Bytes, io::Error>;
 /// # Errors
 /// When the certificate cannot be read or the address is taken.
 pub async fn serve(address: SocketAddr) -> io::Result<()> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })?;
     let store = BlobStore::of_host();
     loop {
         let (stream, _) = listener.accept().await?;
@@ -42,20 +42,25 @@ pub async fn serve(address: SocketAddr) -> io::Result<()> {
             }
         };
         tokio::spawn(async move {
-            let Ok(stream) = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await else { return };
+            let Ok(stream) = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await else {
+                return;
+            };
             let service = hyper::service::service_fn(move |request| {
                 let store = store.clone();
                 async move { Ok::<_, io::Error>(answer(&store, &request).await) }
             });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
 
 fn tls() -> io::Result<Arc<ServerConfig>> {
     let file = |suffix: &str| format!("{}/registry.{suffix}", paths::PKI);
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(file("crt")).map_err(io::Error::other)?.collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file("crt"))
+        .map_err(io::Error::other)?
+        .collect();
     let key = PrivateKeyDer::from_pem_file(file("key")).map_err(io::Error::other)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -68,7 +73,9 @@ fn tls() -> io::Result<Arc<ServerConfig>> {
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed();
+    let body = Full::new(Bytes::from_static(text.as_bytes()))
+        .map_err(|never| match never {})
+        .boxed();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
@@ -85,25 +92,40 @@ fn asked(path: &str) -> Option<(Digest, bool)> {
 
 async fn answer(store: &BlobStore, request: &Request<Incoming>) -> Response<Body> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "this registry is read-only\n");
+        return plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this registry is read-only\n",
+        );
     }
     let path = request.uri().path();
     if path == "/v2/" || path == "/v2" {
         return plain(StatusCode::OK, "{}");
     }
     let Some((digest, manifest)) = asked(path) else {
-        return plain(StatusCode::NOT_FOUND, "this registry serves content by digest only\n");
+        return plain(
+            StatusCode::NOT_FOUND,
+            "this registry serves content by digest only\n",
+        );
     };
     match content(store, &digest, manifest, request.method() == Method::HEAD).await {
         Ok(response) => response,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            plain(StatusCode::NOT_FOUND, "this host does not have that content\n")
-        }
-        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the content cannot be read\n"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => plain(
+            StatusCode::NOT_FOUND,
+            "this host does not have that content\n",
+        ),
+        Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the content cannot be read\n",
+        ),
     }
 }
 
-async fn content(store: &BlobStore, digest: &Digest, manifest: bool, head: bool) -> io::Result<Response<Body>> {
+async fn content(
+    store: &BlobStore,
+    digest: &Digest,
+    manifest: bool,
+    head: bool,
+) -> io::Result<Response<Body>> {
     let mut file = tokio::fs::File::open(store.path(digest)).await?;
     let size = file.metadata().await?.len();
     let mut media_type = "application/octet-stream".to_owned();
@@ -111,10 +133,17 @@ async fn content(store: &BlobStore, digest: &Digest, manifest: bool, head: bool)
         let mut bytes = Vec::new();
         (&mut file).take(4 << 20).read_to_end(&mut bytes).await?;
         let json: serde_json::Value = serde_json::from_slice(&bytes)?;
-        media_type = json["mediaType"].as_str().unwrap_or("application/vnd.oci.image.manifest.v1+json").to_owned();
-        Full::new(if head { Bytes::new() } else { bytes.into() }).map_err(|never| match never {}).boxed()
+        media_type = json["mediaType"]
+            .as_str()
+            .unwrap_or("application/vnd.oci.image.manifest.v1+json")
+            .to_owned();
+        Full::new(if head { Bytes::new() } else { bytes.into() })
+            .map_err(|never| match never {})
+            .boxed()
     } else if head {
-        Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
+        Full::new(Bytes::new())
+            .map_err(|never| match never {})
+            .boxed()
     } else {
         let chunks = futures::stream::try_unfold(file, |mut file| async move {
             let mut buffer = vec![0; 256 << 10];
@@ -139,8 +168,14 @@ mod tests {
     #[test]
     fn only_digests_are_served() {
         let digest = Digest::of(b"x");
-        assert_eq!(asked(&format!("/v2/etcd/manifests/{digest}")), Some((digest, true)));
-        assert_eq!(asked(&format!("/v2/a/b/blobs/{digest}")), Some((digest, false)));
+        assert_eq!(
+            asked(&format!("/v2/etcd/manifests/{digest}")),
+            Some((digest, true))
+        );
+        assert_eq!(
+            asked(&format!("/v2/a/b/blobs/{digest}")),
+            Some((digest, false))
+        );
         assert_eq!(asked("/v2/etcd/manifests/latest"), None);
         assert_eq!(asked(&format!("/v2/etcd/uploads/{digest}")), None);
     }

@@ -135,13 +135,25 @@ pub async fn run(driver: &mut Driver, sequence: &[Phase]) -> Result<usize, Failu
     let mut total = 0;
     for &phase in sequence {
         let nodes: Vec<String> = match phase {
-            Phase::Connect => driver.cluster.nodes.iter().map(|node| node.name.to_string()).collect(),
+            Phase::Connect => driver
+                .cluster
+                .nodes
+                .iter()
+                .map(|node| node.name.to_string())
+                .collect(),
             _ => driver.machines.keys().cloned().collect(),
         };
         driver.changed = 0;
-        driver.tell(Event::PhaseStarted { phase: phase.name().into(), title: phase.title().into(), nodes });
+        driver.tell(Event::PhaseStarted {
+            phase: phase.name().into(),
+            title: phase.title().into(),
+            nodes,
+        });
         let start = Instant::now();
-        phase.run(driver).await.map_err(|failure| failure.during(phase.name()))?;
+        phase
+            .run(driver)
+            .await
+            .map_err(|failure| failure.during(phase.name()))?;
         total += driver.changed;
         driver.tell(Event::PhaseFinished {
             phase: phase.name().into(),

@@ -22,13 +22,17 @@ pub struct Release {
 impl Release {
     /// What the bundle with this manifest gives.
     pub fn of(manifest: &Manifest) -> Self {
-        let mut release =
-            Self { version: manifest.version.clone(), binaries: BTreeMap::new(), images: BTreeMap::new() };
+        let mut release = Self {
+            version: manifest.version.clone(),
+            binaries: BTreeMap::new(),
+            images: BTreeMap::new(),
+        };
         for component in &manifest.components {
             let name = component.name.clone();
             match component.kind {
                 Kind::Image => {
-                    let reference = format!("{}/{name}@{}", paths::REGISTRY, component.manifest.digest);
+                    let reference =
+                        format!("{}/{name}@{}", paths::REGISTRY, component.manifest.digest);
                     release.images.insert(name, reference);
                 }
                 Kind::HostBinaries => {
@@ -110,7 +114,12 @@ fn cluster_settings(cluster: &Cluster, release: &Release) -> Value {
 }
 
 /// The settings of the cluster's manifests.
-pub fn manifest_settings(cluster: &Cluster, release: &Release, cluster_ca: &str, site_dns: bool) -> Value {
+pub fn manifest_settings(
+    cluster: &Cluster,
+    release: &Release,
+    cluster_ca: &str,
+    site_dns: bool,
+) -> Value {
     let mut settings = cluster_settings(cluster, release);
     settings["cluster_ca"] = cluster_ca.into();
     settings["site_dns"] = site_dns.into();
@@ -138,8 +147,10 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
     // This node first: what is here need not travel.
     let mut mirrors: Vec<&Node> = cluster.control_planes().collect();
     mirrors.sort_by_key(|server| server.name != node.name);
-    settings["mirrors"] =
-        mirrors.iter().map(|s| format!("{}:{}", in_url(s.address), paths::REGISTRY_PORT)).collect();
+    settings["mirrors"] = mirrors
+        .iter()
+        .map(|s| format!("{}:{}", in_url(s.address), paths::REGISTRY_PORT))
+        .collect();
     settings["binaries"] = programs(node)
         .iter()
         .filter_map(|name| Some(json!({ "name": name, "digest": release.binaries.get(*name)? })))
@@ -160,7 +171,6 @@ fn directories(node: &Node) -> Value {
         ("/etc/cni", "0755"),
         ("/etc/containerd", "0755"),
         ("/var/lib/kubelet", "0750"),
-        // containerd itself sets this mode at each start.
         ("/var/lib/containerd", "0700"),
         ("/var/log/pods", "0750"),
         ("/var/log/containers", "0755"),
@@ -168,7 +178,9 @@ fn directories(node: &Node) -> Value {
     if node.is_control_plane() {
         all.push(("/var/lib/etcd", "0700"));
     }
-    all.into_iter().map(|(path, mode)| json!({ "path": path, "mode": mode })).collect()
+    all.into_iter()
+        .map(|(path, mode)| json!({ "path": path, "mode": mode }))
+        .collect()
 }
 
 fn sysctls(facts: &Facts) -> Value {
@@ -185,7 +197,9 @@ fn sysctls(facts: &Facts) -> Value {
         ("kernel.panic_on_oops", "1", false),
         ("fs.inotify.max_user_instances", "8192", true),
     ];
-    all.iter().map(|(key, value, optional)| json!({ "key": key, "value": value, "optional": optional })).collect()
+    all.iter()
+        .map(|(key, value, optional)| json!({ "key": key, "value": value, "optional": optional }))
+        .collect()
 }
 
 /// The flags of the API server; those of cluster.yaml win. Validation refused the ones that are ours.
@@ -201,10 +215,19 @@ fn api_server_arguments(cluster: &Cluster, node: &Node) -> Vec<String> {
         ("secure-port", port),
         ("allow-privileged", "true".into()),
         ("authorization-mode", "Node,RBAC".into()),
-        ("authentication-config", "/etc/kubernetes/control-plane/authentication.yaml".into()),
-        ("admission-control-config-file", "/etc/kubernetes/control-plane/admission.yaml".into()),
+        (
+            "authentication-config",
+            "/etc/kubernetes/control-plane/authentication.yaml".into(),
+        ),
+        (
+            "admission-control-config-file",
+            "/etc/kubernetes/control-plane/admission.yaml".into(),
+        ),
         ("enable-admission-plugins", "NodeRestriction".into()),
-        ("audit-policy-file", "/etc/kubernetes/control-plane/audit-policy.yaml".into()),
+        (
+            "audit-policy-file",
+            "/etc/kubernetes/control-plane/audit-policy.yaml".into(),
+        ),
         ("audit-log-path", "/var/log/kubernetes/audit.log".into()),
         ("audit-log-maxage", "30".into()),
         ("audit-log-maxbackup", "10".into()),
@@ -217,15 +240,24 @@ fn api_server_arguments(cluster: &Cluster, node: &Node) -> Vec<String> {
         ("etcd-certfile", pki("apiserver-etcd-client.crt")),
         ("etcd-keyfile", pki("apiserver-etcd-client.key")),
         ("kubelet-certificate-authority", pki("ca.crt")),
-        ("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
+        (
+            "kubelet-client-certificate",
+            pki("apiserver-kubelet-client.crt"),
+        ),
         ("kubelet-client-key", pki("apiserver-kubelet-client.key")),
-        ("kubelet-preferred-address-types", "InternalIP,Hostname".into()),
+        (
+            "kubelet-preferred-address-types",
+            "InternalIP,Hostname".into(),
+        ),
         ("profiling", "false".into()),
         ("proxy-client-cert-file", pki("front-proxy-client.crt")),
         ("proxy-client-key-file", pki("front-proxy-client.key")),
         ("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
         ("requestheader-allowed-names", "front-proxy-client".into()),
-        ("requestheader-extra-headers-prefix", "X-Remote-Extra-".into()),
+        (
+            "requestheader-extra-headers-prefix",
+            "X-Remote-Extra-".into(),
+        ),
         ("requestheader-group-headers", "X-Remote-Group".into()),
         ("requestheader-username-headers", "X-Remote-User".into()),
         ("service-account-issuer", issuer),
@@ -236,7 +268,13 @@ fn api_server_arguments(cluster: &Cluster, node: &Node) -> Vec<String> {
         ("tls-private-key-file", pki("apiserver.key")),
         ("tls-min-version", "VersionTLS12".into()),
     ];
-    let mut flags: BTreeMap<String, String> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut flags: BTreeMap<String, String> = own
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     flags.extend(cluster.api_server.extra_args.clone());
-    flags.into_iter().map(|(name, value)| format!("--{name}={value}")).collect()
+    flags
+        .into_iter()
+        .map(|(name, value)| format!("--{name}={value}"))
+        .collect()
 }

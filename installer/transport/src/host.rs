@@ -15,7 +15,9 @@ pub enum TransportError {
         source: std::io::Error,
     },
     /// Nothing answered in time.
-    #[error("no answer from {address} within {seconds} s; is it powered on, is the address right, does a firewall drop the connection?")]
+    #[error(
+        "no answer from {address} within {seconds} s; is it powered on, is the address right, does a firewall drop the connection?"
+    )]
     Timeout {
         /// Address and port.
         address: String,
@@ -31,7 +33,9 @@ pub enum TransportError {
         source: std::io::Error,
     },
     /// The host's key is not on record.
-    #[error("the SSH host key of {address} is not known ({fingerprint}); compare it with the host's console and add it to {known_hosts}, or run with --accept-new-host-keys")]
+    #[error(
+        "the SSH host key of {address} is not known ({fingerprint}); compare it with the host's console and add it to {known_hosts}, or run with --accept-new-host-keys"
+    )]
     UnknownKey {
         /// Address and port.
         address: String,
@@ -41,7 +45,9 @@ pub enum TransportError {
         known_hosts: String,
     },
     /// The host shows another key than the one on record.
-    #[error("the SSH host key of {address} is not the one in {known_hosts} line {line} ({fingerprint} now); the host was reinstalled, or someone is in between; remove the line only when you know which")]
+    #[error(
+        "the SSH host key of {address} is not the one in {known_hosts} line {line} ({fingerprint} now); the host was reinstalled, or someone is in between; remove the line only when you know which"
+    )]
     ChangedKey {
         /// Address and port.
         address: String,
@@ -67,7 +73,9 @@ pub enum TransportError {
         reason: String,
     },
     /// The host does not let the user in.
-    #[error("{address} refuses user `{user}` ({offered}); add the public key to ~{user}/.ssh/authorized_keys on the host")]
+    #[error(
+        "{address} refuses user `{user}` ({offered}); add the public key to ~{user}/.ssh/authorized_keys on the host"
+    )]
     Authentication {
         /// Address and port.
         address: String,
@@ -159,7 +167,11 @@ pub fn quote(word: &str) -> String {
 /// # Errors
 /// When it cannot be started; a failing status is in the output.
 pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output, TransportError> {
-    let Process { mut stdin, mut stdout, exit } = host.start(command).await?;
+    let Process {
+        mut stdin,
+        mut stdout,
+        exit,
+    } = host.start(command).await?;
     let mut collected = Vec::new();
     let feed = async move {
         // A command that ends early without reading closes the pipe; its status tells why.
@@ -171,16 +183,27 @@ pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output,
     let (_, read) = tokio::join!(feed, stdout.read_to_end(&mut collected));
     let exit = exit.await;
     if let Err(error) = read {
-        return Err(TransportError::Broken { address: host.address(), reason: error.to_string() });
+        return Err(TransportError::Broken {
+            address: host.address(),
+            reason: error.to_string(),
+        });
     }
-    Ok(Output { exit, stdout: collected })
+    Ok(Output {
+        exit,
+        stdout: collected,
+    })
 }
 
 /// Writes `content` to `path` with the given mode, in one step: beside it first, then renamed over it.
 ///
 /// # Errors
 /// When the host refuses; the old file is then still there.
-pub async fn write_file(host: &dyn Host, path: &str, mode: u32, content: &[u8]) -> Result<(), TransportError> {
+pub async fn write_file(
+    host: &dyn Host,
+    path: &str,
+    mode: u32,
+    content: &[u8],
+) -> Result<(), TransportError> {
     let target = quote(path);
     let fresh = quote(&format!("{path}.new"));
     let command = format!(
@@ -193,7 +216,10 @@ pub async fn write_file(host: &dyn Host, path: &str, mode: u32, content: &[u8]) 
     Err(TransportError::Command {
         address: host.address(),
         command: format!("write {path}"),
-        status: output.exit.status.map_or("a signal".into(), |s| format!("status {s}")),
+        status: output
+            .exit
+            .status
+            .map_or("a signal".into(), |s| format!("status {s}")),
         stderr: output.exit.stderr.trim().to_owned(),
     })
 }
@@ -225,9 +251,17 @@ mod tests {
 
     #[tokio::test]
     async fn output_status_and_last_words_are_collected() {
-        let output = run(&LocalHost, "cat; echo oops >&2; exit 3", b"in").await.unwrap();
+        let output = run(&LocalHost, "cat; echo oops >&2; exit 3", b"in")
+            .await
+            .unwrap();
         assert_eq!(output.stdout, b"in");
-        assert_eq!(output.exit, Exit { status: Some(3), stderr: "oops\n".into() });
+        assert_eq!(
+            output.exit,
+            Exit {
+                status: Some(3),
+                stderr: "oops\n".into()
+            }
+        );
     }
 
     #[tokio::test]
@@ -235,10 +269,22 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub dir/f");
-        write_file(&LocalHost, path.to_str().unwrap(), 0o640, b"content").await.unwrap();
+        write_file(&LocalHost, path.to_str().unwrap(), 0o640, b"content")
+            .await
+            .unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"content");
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"").await.unwrap_err();
-        assert!(error.to_string().starts_with("`write /proc/no/file` failed on this machine with status 1"), "{error}");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"")
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("`write /proc/no/file` failed on this machine with status 1"),
+            "{error}"
+        );
     }
 }

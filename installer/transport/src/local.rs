@@ -16,7 +16,10 @@ impl Host for LocalHost {
 
     fn start<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<Process, TransportError>> {
         async move {
-            let broken = |reason: String| TransportError::Broken { address: self.address(), reason };
+            let broken = |reason: String| TransportError::Broken {
+                address: self.address(),
+                reason,
+            };
             let mut child = tokio::process::Command::new("/bin/sh")
                 .args(["-c", command])
                 .stdin(Stdio::piped())
@@ -30,10 +33,22 @@ impl Host for LocalHost {
             let stdout = child.stdout.take().ok_or_else(missing)?;
             let stderr = tokio::spawn(tail(child.stderr.take().ok_or_else(missing)?));
             let exit = async move {
-                let status = child.wait().await.ok().and_then(|s| s.code()).and_then(|c| u32::try_from(c).ok());
-                Exit { status, stderr: stderr.await.unwrap_or_default() }
+                let status = child
+                    .wait()
+                    .await
+                    .ok()
+                    .and_then(|s| s.code())
+                    .and_then(|c| u32::try_from(c).ok());
+                Exit {
+                    status,
+                    stderr: stderr.await.unwrap_or_default(),
+                }
             };
-            Ok(Process { stdin: Box::new(stdin), stdout: Box::new(stdout), exit: exit.boxed() })
+            Ok(Process {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                exit: exit.boxed(),
+            })
         }
         .boxed()
     }

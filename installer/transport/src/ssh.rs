@@ -49,7 +49,11 @@ pub enum Sudo {
 
 impl SshTarget {
     fn address(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -66,9 +70,16 @@ impl SshHost {
     ///
     /// # Errors
     /// The first thing that stands in the way, with its remedy.
-    pub async fn connect(target: SshTarget, known_hosts: &KnownHosts) -> Result<Self, TransportError> {
+    pub async fn connect(
+        target: SshTarget,
+        known_hosts: &KnownHosts,
+    ) -> Result<Self, TransportError> {
         let (session, jump) = connect::session(&target, known_hosts).await?;
-        let host = Self { target, session, _jump: jump };
+        let host = Self {
+            target,
+            session,
+            _jump: jump,
+        };
         host.become_root().await?;
         Ok(host)
     }
@@ -84,14 +95,16 @@ impl SshHost {
         let said = output.exit.stderr.trim().to_owned();
         match (&self.target.sudo, output.exit.status) {
             (_, Some(0)) if output.stdout.trim_ascii() == b"0" => Ok(()),
-            (Sudo::No, _) => Err(refuse("it is not root; set `sudo: {}` for it, or log in as root".into())),
+            (Sudo::No, _) => Err(refuse(
+                "it is not root; set `sudo: {}` for it, or log in as root".into(),
+            )),
             (_, Some(127)) => Err(refuse("sudo is not installed there; log in as root".into())),
             (Sudo::WithoutPassword, _) => Err(refuse(format!(
                 "sudo wants a password ({said}); give one with `sudo: {{passwordFile: ...}}`, or allow NOPASSWD"
             ))),
-            (Sudo::WithPassword(_), _) => {
-                Err(refuse(format!("sudo refused the password ({said}); check the file `passwordFile` names")))
-            }
+            (Sudo::WithPassword(_), _) => Err(refuse(format!(
+                "sudo refused the password ({said}); check the file `passwordFile` names"
+            ))),
         }
     }
 
@@ -118,7 +131,10 @@ impl Host for SshHost {
                 reason: error.to_string(),
             };
             let channel = self.session.channel_open_session().await.map_err(broken)?;
-            channel.exec(true, self.wrap(command)).await.map_err(broken)?;
+            channel
+                .exec(true, self.wrap(command))
+                .await
+                .map_err(broken)?;
             let (mut read, write) = channel.split();
             let mut stdin = write.make_writer();
             if let Sudo::WithPassword(password) = &self.target.sudo {
@@ -126,20 +142,28 @@ impl Host for SshHost {
                 stdin
                     .write_all(line.expose().as_bytes())
                     .await
-                    .map_err(|error| TransportError::Broken { address: self.target.address(), reason: error.to_string() })?;
+                    .map_err(|error| TransportError::Broken {
+                        address: self.target.address(),
+                        reason: error.to_string(),
+                    })?;
             }
             let (stdout, mut pump): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
             let exit = tokio::spawn(async move {
                 // Holding the write half keeps the channel open until the process has ended.
                 let _write = write;
-                let mut exit = Exit { status: None, stderr: String::new() };
+                let mut exit = Exit {
+                    status: None,
+                    stderr: String::new(),
+                };
                 while let Some(message) = read.wait().await {
                     match message {
                         ChannelMsg::Data { data } => _ = pump.write_all(&data).await,
                         ChannelMsg::ExtendedData { data, .. } => {
                             exit.stderr.push_str(&String::from_utf8_lossy(&data));
                             let cut = exit.stderr.len().saturating_sub(8192);
-                            if let Some((at, _)) = exit.stderr.char_indices().find(|(at, _)| *at >= cut) {
+                            if let Some((at, _)) =
+                                exit.stderr.char_indices().find(|(at, _)| *at >= cut)
+                            {
                                 exit.stderr.drain(..at);
                             }
                         }
@@ -150,8 +174,17 @@ impl Host for SshHost {
                 }
                 exit
             });
-            let exit = async move { exit.await.unwrap_or(Exit { status: None, stderr: String::new() }) };
-            Ok(Process { stdin: Box::new(stdin), stdout: Box::new(stdout), exit: exit.boxed() })
+            let exit = async move {
+                exit.await.unwrap_or(Exit {
+                    status: None,
+                    stderr: String::new(),
+                })
+            };
+            Ok(Process {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                exit: exit.boxed(),
+            })
         }
         .boxed()
     }

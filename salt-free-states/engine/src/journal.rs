@@ -14,7 +14,7 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// The version of the format this program writes.
 const VERSION: u32 = 1;
@@ -224,6 +224,8 @@ impl Journal {
     }
 }
 
+static KEEPER: Mutex<()> = Mutex::new(());
+
 /// Content that was overwritten, by its SHA-256, mode 0600.
 #[derive(Debug, Clone)]
 pub struct Saved {
@@ -266,6 +268,8 @@ impl Saved {
             .create(&self.directory)
             .map_err(io("create", &self.directory))?;
         let kept = self.directory.join(&name);
+        // Side by side, two resources may overwrite the same content; it is written by one of them.
+        let _held = KEEPER.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.exists() {
             crate::resource::write_atomically(&kept, |_, file| file.write_all(&content))
                 .map_err(io("keep the old content of", path))?;

@@ -16,6 +16,8 @@ pub mod document;
 pub mod graph;
 pub mod journal;
 pub mod plan;
+#[cfg(test)]
+mod reference;
 pub mod resource;
 pub mod system;
 pub mod undo;

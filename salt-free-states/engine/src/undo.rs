@@ -3,7 +3,7 @@
 //! Each step may be repeated: a power cut in the middle of an undo costs nothing.
 
 use crate::journal::{Entry, Journal, JournalError, Saved};
-use crate::resource::{ResourceError, io, write_atomically};
+use crate::resource::{self, ResourceError, io, write_atomically};
 use crate::system::System;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -51,6 +51,22 @@ pub enum UndoStep {
     },
     /// Puts back a kernel setting.
     SetSysctl { key: String, value: String },
+    /// Removes a user that was not there.
+    RemoveUser { name: String },
+    /// Puts back what a user was; `groups` are those besides the primary one, separated by commas.
+    SetUser {
+        name: String,
+        gid: u32,
+        groups: String,
+        home: String,
+        shell: String,
+    },
+    /// Removes a group that was not there.
+    RemoveGroup { name: String },
+    /// Puts back a group that went with its user.
+    RestoreGroup { name: String, gid: u32 },
+    /// Unmounts what was not mounted.
+    Unmount { path: PathBuf },
     /// Runs a program.
     Run { program: String, args: Vec<String> },
 }
@@ -186,6 +202,25 @@ fn walk(step: &UndoStep, system: &System, saved: &Saved) -> Result<(), ResourceE
             let path = crate::resource::sysctl_path(key);
             absent_is_fine(std::fs::write(system.path(&path), value)).map_err(io("write", &path))
         }
+        UndoStep::RemoveUser { name } => resource::remove_user(system, name),
+        UndoStep::SetUser {
+            name,
+            gid,
+            groups,
+            home,
+            shell,
+        } => {
+            let gid = gid.to_string();
+            let args = ["--gid", &gid, "--groups", groups, "--home", home];
+            let args: Vec<&str> = args
+                .into_iter()
+                .chain(["--shell", shell, "--", name])
+                .collect();
+            resource::run_account_tool(system, "usermod", &args)
+        }
+        UndoStep::RemoveGroup { name } => resource::remove_group(system, name),
+        UndoStep::RestoreGroup { name, gid } => resource::restore_group(system, name, *gid),
+        UndoStep::Unmount { path } => resource::unmount(system, path),
         UndoStep::Run { program, args } => {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             Ok(system.commands.must(program, &args).map(drop)?)

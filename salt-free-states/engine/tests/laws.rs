@@ -1,6 +1,8 @@
 //! The laws every kind of resource obeys: applied twice it changes nothing the second time, drift of
 //! any attribute is found and named, and undo puts back what was there.
 
+mod tools;
+
 use ingot_engine::plan::Action;
 use ingot_engine::system::{BlobSource, CommandError, CommandOutput, Commands, System};
 use ingot_engine::{Catalog, Graph, Journal, Outcome, Plan, Report, apply, document, plan, undo};
@@ -20,6 +22,13 @@ struct FakeHost {
 
 impl Commands for FakeHost {
     fn run(&self, program: &str, args: &[&str]) -> Result<CommandOutput, CommandError> {
+        // One at a time, as the kernel and the locks of the real tools have it.
+        let mut asked = self.asked.lock().unwrap();
+        if let Some(output) = tools::run(&self.root, program, args) {
+            asked.push(format!("{program} {}", args.join(" ")));
+            return Ok(output);
+        }
+        drop(asked);
         let unit = args.last().copied().unwrap_or_default().to_owned();
         let mut units = self.units.lock().unwrap();
         let (enabled, active) = units.get(&unit).copied().unwrap_or_default();
@@ -81,7 +90,11 @@ impl Commands for FakeHost {
 struct Blobs(Vec<u8>);
 
 impl BlobSource for Blobs {
-    fn open(&self, _digest: &str) -> std::io::Result<Box<dyn Read>> {
+    fn open(&self, digest: &str) -> std::io::Result<Box<dyn Read>> {
+        // A package stands for what the fake dpkg reads of it: `name:version`.
+        if let Some(package) = digest.strip_prefix("sha256:deb-") {
+            return Ok(Box::new(std::io::Cursor::new(package.to_owned())));
+        }
         Ok(Box::new(std::io::Cursor::new(self.0.clone())))
     }
 }
@@ -112,6 +125,8 @@ impl Bench {
             "proc/sys/net/ipv4",
             "proc/sys/vm",
             "sys/module",
+            "var/cache",
+            "var/lib",
             "srv",
         ] {
             std::fs::create_dir_all(root.path().join(dir)).unwrap();
@@ -119,9 +134,20 @@ impl Bench {
         std::fs::write(root.path().join("proc/sys/net/ipv4/ip_forward"), "0\n").unwrap();
         std::fs::write(
             root.path().join("etc/passwd"),
-            "root:x:0:0::/:\nnobody:x:65534:65534::/:\n",
+            "root:x:0:0::/:\nnobody:x:65534:65534::/:\nold:x:700:65534::/home:/bin/sh\n",
         )
         .unwrap();
+        std::fs::write(
+            root.path().join("etc/group"),
+            "root:x:0:\nnogroup:x:65534:\nadm:x:4:old\nloners:x:701:\n",
+        )
+        .unwrap();
+        std::fs::write(
+            root.path().join("proc/mounts"),
+            "/dev/b / ext4 rw,relatime 0 0\n",
+        )
+        .unwrap();
+        std::fs::write(root.path().join("var/lib/packages"), "have:1.5\n").unwrap();
         std::fs::write(
             root.path().join("etc/fstab"),
             "/dev/a none swap sw 0 0\n/dev/b / ext4 defaults 0 1\n",
@@ -256,6 +282,14 @@ const KINDS: &[&str] = &[
     "  - id: a\n    image: {reference: 'r/i@sha256:1', hosts_dir: /etc/certs.d}\n",
     "  - id: a\n    swap: {enabled: false}\n",
     "  - id: a\n    command: {run: [touch, /srv/done], creates: /srv/done, undo: [rm, /srv/done]}\n",
+    "  - id: a\n    group: {name: etcd, gid: 812}\n",
+    "  - id: g\n    group: {name: etcd}\n  - id: a\n    user: {name: etcd, group: etcd, groups: [adm], uid: 812}\n    require: [g]\n  - id: d\n    directory: {path: /srv, owner: etcd}\n    require: [a]\n",
+    "  - id: a\n    user: {name: loners, group: loners}\n",
+    "  - id: a\n    user: {name: old, group: adm, groups: [loners], home: /srv, shell: /bin/false}\n",
+    "  - id: a\n    package: {name: socat, version: '1.7', digest: 'sha256:deb-socat:1.7'}\n",
+    "  - id: a\n    mount: {path: /data/deep, device: tmpfs, type: tmpfs, options: [nosuid, size=1m]}\n",
+    "  - id: a\n    mount: {path: '/my data', device: tmpfs, type: tmpfs}\n  - id: b\n    mount: {path: /srv, device: /dev/c, type: xfs}\n  - id: c\n    swap: {enabled: false}\n",
+    "  - id: a\n    mount: {path: /srv, device: tmpfs, type: tmpfs, persistent: false}\n",
 ];
 
 #[test]
@@ -454,4 +488,134 @@ fn secrets_do_not_show_in_plans() {
         .unwrap();
     assert_eq!(old, "new-secret");
     std::io::stdout().flush().unwrap();
+}
+
+#[test]
+fn drift_of_a_user_is_named_and_another_id_is_refused() {
+    let bench = Bench::new();
+    let state = "  - id: g\n    group: {name: etcd, gid: 812}\n  - id: u\n    user: {name: etcd, group: etcd, groups: [adm], uid: 812}\n    require: [g]\n";
+    let graph = bench.graph(state);
+    bench.apply(&graph);
+    let passwd = std::fs::read_to_string(bench.at("etc/passwd")).unwrap();
+    assert!(
+        passwd.contains("etcd:x:812:812::/nonexistent:/usr/sbin/nologin\n"),
+        "{passwd}"
+    );
+    let drifted = passwd.replace(
+        ":812:812::/nonexistent:/usr/sbin/nologin",
+        ":812:4::/root:/bin/sh",
+    );
+    std::fs::write(bench.at("etc/passwd"), drifted).unwrap();
+    let group = std::fs::read_to_string(bench.at("etc/group")).unwrap();
+    std::fs::write(bench.at("etc/group"), group.replace("old,etcd", "old")).unwrap();
+    assert_eq!(bench.drift(&graph), ["group", "groups", "home", "shell"]);
+    bench.apply(&graph);
+    assert!(bench.plan(&graph).is_empty());
+    let graph = bench.graph(&state.replace("812", "813"));
+    let errors = plan(&bench.system, &graph, None).unwrap_err();
+    let text: Vec<String> = errors.iter().map(|e| e.source.to_string()).collect();
+    assert_eq!(
+        text,
+        [
+            "the group `etcd` has the id 812, and 813 is wanted; change it by hand together with the files that carry it, or drop `gid`",
+            "the user `etcd` has the id 812, and 813 is wanted; change it by hand together with the files that carry it, or drop `uid`",
+        ]
+    );
+}
+
+#[test]
+fn a_package_is_brought_up_to_its_version_and_never_down() {
+    let bench = Bench::new();
+    let state = |version: &str| {
+        bench.graph(&format!("  - id: a\n    package: {{name: have, version: '{version}', digest: 'sha256:deb-have:{version}'}}\n"))
+    };
+    assert!(
+        bench.plan(&state("1.4")).is_empty(),
+        "a newer version is left alone"
+    );
+    std::fs::write(bench.at("var/lib/locked"), "yes").unwrap();
+    assert_eq!(bench.drift(&state("1.6")), ["version"]);
+    bench.apply(&state("1.6"));
+    assert!(bench.plan(&state("1.6")).is_empty());
+    assert!(!bench.at("var/cache/ingot").exists());
+    let graph = bench
+        .graph("  - id: a\n    package: {name: lone, version: '1', digest: 'sha256:deb-lone:1'}\n");
+    let report = apply(
+        &bench.system,
+        &graph,
+        &bench.plan(&graph),
+        &bench.journal,
+        &|_| {},
+    )
+    .unwrap();
+    assert_eq!(
+        report.failures(),
+        [(
+            "package lone",
+            "dpkg did not install lone 1: dependency problems prevent configuration of lone; what it depends on must be in the bundle and required"
+        )]
+    );
+}
+
+#[test]
+fn a_package_on_a_host_without_dpkg_is_refused_with_the_way_out() {
+    struct NoDpkg;
+    impl Commands for NoDpkg {
+        fn run(&self, program: &str, _: &[&str]) -> Result<CommandOutput, CommandError> {
+            let source = std::io::ErrorKind::NotFound.into();
+            Err(CommandError::Start {
+                program: program.into(),
+                source,
+            })
+        }
+    }
+    let bench = Bench::new();
+    let system = System::below(bench.root.path(), Arc::new(NoDpkg), Arc::new(Blobs(vec![])));
+    let graph =
+        bench.graph("  - id: a\n    package: {name: socat, version: '1.7', digest: 'sha256:1'}\n");
+    let errors = plan(&system, &graph, None).unwrap_err();
+    assert_eq!(
+        errors[0].source.to_string(),
+        "this host has no dpkg, and `socat` is a Debian package; give hosts of other distributions the program as an `archive`"
+    );
+}
+
+#[test]
+fn drift_of_a_mount_is_named_and_what_others_mounted_is_refused() {
+    let bench = Bench::new();
+    let state = "  - id: a\n    mount: {path: /srv, device: tmpfs, type: tmpfs, options: [nosuid, mode=700]}\n";
+    let graph = bench.graph(state);
+    bench.apply(&graph);
+    let mounts = std::fs::read_to_string(bench.at("proc/mounts")).unwrap();
+    std::fs::write(bench.at("proc/mounts"), mounts.replace("nosuid", "rw")).unwrap();
+    assert_eq!(bench.drift(&graph), ["options"]);
+    bench.apply(&graph);
+    let fstab = std::fs::read_to_string(bench.at("etc/fstab")).unwrap();
+    std::fs::write(bench.at("etc/fstab"), fstab.replace("mode=700", "mode=777")).unwrap();
+    assert_eq!(bench.drift(&graph), ["/etc/fstab"]);
+    bench.apply(&graph);
+    assert_eq!(
+        std::fs::read_to_string(bench.at("etc/fstab")).unwrap(),
+        fstab
+    );
+    std::fs::write(bench.at("proc/mounts"), "").unwrap();
+    assert_eq!(bench.drift(&graph), ["mounted"]);
+
+    std::fs::write(bench.at("proc/mounts"), "/dev/z /srv ext4 rw 0 0\n").unwrap();
+    let refusal = |bench: &Bench| {
+        let graph = bench.graph(state);
+        plan(&bench.system, &graph, None).unwrap_err()[0]
+            .source
+            .to_string()
+    };
+    assert_eq!(
+        refusal(&bench),
+        "/dev/z (ext4) is mounted at /srv, and tmpfs (tmpfs) is wanted; unmount it or change the state"
+    );
+    std::fs::write(bench.at("proc/mounts"), "").unwrap();
+    std::fs::write(bench.at("etc/fstab"), "/dev/z /srv ext4 defaults 0 2\n").unwrap();
+    assert_eq!(
+        refusal(&bench),
+        "/etc/fstab has another entry for /srv: `/dev/z /srv ext4 defaults 0 2`, and `tmpfs /srv tmpfs nosuid,mode=700 0 0` is wanted; remove the entry or change the state"
+    );
 }

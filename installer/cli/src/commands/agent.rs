@@ -32,7 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let machine = |error: std::io::Error| Failure::machine(error.to_string());
     match &arguments.part {
         Some(Part::Registry { listen }) => {
-            super::runtime()?.block_on(registry::serve(*listen)).map_err(machine)?;
+            super::runtime()?
+                .block_on(registry::serve(*listen))
+                .map_err(machine)?;
         }
         Some(Part::Cni) => agent::cni::write().map_err(Failure::machine)?,
         None => {
@@ -41,7 +43,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 .build()
                 .map_err(|error| Failure::bug(format!("cannot start the runtime: {error}")))?;
             runtime
-                .block_on(async { agent::serve(&mut tokio::io::stdin(), &mut tokio::io::stdout()).await })
+                .block_on(async {
+                    agent::serve(&mut tokio::io::stdin(), &mut tokio::io::stdout()).await
+                })
                 .map_err(machine)?;
             // A thread that still waits for input must not keep the agent and its lease alive.
             runtime.shutdown_background();

@@ -38,11 +38,16 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
 fn verify(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let bundle = arguments.bundle.open()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let summary = bundle.verify_contents(threads, &|_| {}).map_err(|findings| {
-        let lines: Vec<String> = findings.iter().map(|finding| finding.to_string()).collect();
-        Failure::text(FailureKind::Input, format!("the bundle is not whole:\n  {}", lines.join("\n  ")))
+    let summary = bundle
+        .verify_contents(threads, &|_| {})
+        .map_err(|findings| {
+            let lines: Vec<String> = findings.iter().map(|finding| finding.to_string()).collect();
+            Failure::text(
+                FailureKind::Input,
+                format!("the bundle is not whole:\n  {}", lines.join("\n  ")),
+            )
             .hint("copy it again from where it came from")
-    })?;
+        })?;
     let manifest = bundle.manifest();
     match arguments.output {
         Output::Json => {
@@ -50,9 +55,9 @@ fn verify(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 "product": manifest.product, "version": manifest.version,
                 "signedBy": bundle.signed_by().to_string(), "components": summary.components, "files": summary.files, "bytes": summary.bytes,
             });
-            println!("{json}");
+            crate::say!("{json}");
         }
-        Output::Text => println!(
+        Output::Text => crate::say!(
             "{} {} for Kubernetes {} is whole: {} components, {} files, {} MB, signed by key {}",
             manifest.product,
             manifest.version,
@@ -71,12 +76,20 @@ fn inspect(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let manifest = bundle.manifest();
     match arguments.output {
         Output::Json => {
-            println!("{}", serde_json::to_string(manifest).map_err(|error| Failure::bug(error.to_string()))?);
+            crate::say!(
+                "{}",
+                serde_json::to_string(manifest).map_err(|error| Failure::bug(error.to_string()))?
+            );
         }
         Output::Text => {
-            println!("{} {} (Kubernetes {})", manifest.product, manifest.version, manifest.kubernetes_version);
+            crate::say!(
+                "{} {} (Kubernetes {})",
+                manifest.product,
+                manifest.version,
+                manifest.kubernetes_version
+            );
             for component in &manifest.components {
-                println!(
+                crate::say!(
                     "{:<26} {:<24} {:<14} {:>8.1} MB  {}",
                     component.name,
                     component.version,

@@ -16,6 +16,11 @@ pub struct Arguments {
 /// # Errors
 /// Never.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    clap_complete::generate(arguments.shell, &mut crate::Cli::command(), "ingot", &mut std::io::stdout());
+    clap_complete::generate(
+        arguments.shell,
+        &mut crate::Cli::command(),
+        "ingot",
+        &mut std::io::stdout(),
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -37,13 +37,19 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (mut driver, _events) = arguments.hosts.driver(&arguments.bundle, Vec::new())?;
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, REACH).await?;
-        let machine = driver.any_control_plane().ok_or_else(|| Failure::machine("no control plane can be reached"))?;
+        let machine = driver
+            .any_control_plane()
+            .ok_or_else(|| Failure::machine("no control plane can be reached"))?;
         let address = machine.node.address;
         let files = machine.session.read_authority().await?.ok_or_else(|| {
-            Failure::machine(format!("{} has no certificate authority yet", machine.node.name))
-                .hint("run `ingot bootstrap` first")
+            Failure::machine(format!(
+                "{} has no certificate authority yet",
+                machine.node.name
+            ))
+            .hint("run `ingot bootstrap` first")
         })?;
-        let bug = |error: ingot_lifecycle::pki::PkiError| Failure::new(FailureKind::Machine, &error);
+        let bug =
+            |error: ingot_lifecycle::pki::PkiError| Failure::new(FailureKind::Machine, &error);
         let authorities = Authorities::from_files(files).map_err(bug)?;
         let request = CertificateRequest {
             path: "kubeconfig".into(),
@@ -70,9 +76,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             &key,
         );
         match &arguments.to {
-            None => print!("{text}"),
-            Some(path) => write(path, &text)
-                .map_err(|e| Failure::text(FailureKind::Input, format!("cannot write {}: {e}", path.display())))?,
+            None => crate::say!("{}", text.trim_end()),
+            Some(path) => write(path, &text).map_err(|e| {
+                Failure::text(
+                    FailureKind::Input,
+                    format!("cannot write {}: {e}", path.display()),
+                )
+            })?,
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -81,10 +91,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 fn write(path: &PathBuf, text: &str) -> std::io::Result<()> {
     // A file with a key is never readable by others, not even while it is written.
     let _ = std::fs::remove_file(path);
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
-fn kubeconfig(cluster: &str, user: &str, server: &str, ca: &str, certificate: &str, key: &str) -> String {
+fn kubeconfig(
+    cluster: &str,
+    user: &str,
+    server: &str,
+    ca: &str,
+    certificate: &str,
+    key: &str,
+) -> String {
     use base64::Engine;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     format!(

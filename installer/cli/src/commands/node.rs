@@ -35,9 +35,15 @@ pub struct Reset {
 pub fn run(command: Command) -> Result<ExitCode, Failure> {
     let Command::Reset(arguments) = command;
     if !arguments.yes {
-        let text = format!("a reset destroys all data of the cluster on {}", arguments.nodes.join(", "));
-        return Err(Failure::text(ingot_lifecycle::FailureKind::Input, text).hint("add --yes when you mean it"));
+        let text = format!(
+            "a reset destroys all data of the cluster on {}",
+            arguments.nodes.join(", ")
+        );
+        return Err(Failure::text(ingot_lifecycle::FailureKind::Input, text)
+            .hint("add --yes when you mean it"));
     }
-    let (driver, _events) = arguments.hosts.driver(&arguments.bundle, arguments.nodes.clone())?;
+    let (driver, _events) = arguments
+        .hosts
+        .driver(&arguments.bundle, arguments.nodes.clone())?;
     Ok(sequence(driver, RESET, arguments.hosts.output)?.0)
 }

@@ -29,21 +29,31 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let (cluster, release) = (driver.cluster.clone(), driver.release.clone());
         let plans = std::sync::Mutex::new(BTreeMap::new());
         driver
-            .each("plan", |_| true, async |machine| {
-                let states = phases::all_states(&machine.node);
-                let settings = settings::host_settings(&cluster, &machine.node, &machine.facts, &release);
-                let plan = machine.session.plan(&states, &settings).await?;
-                let count = plan.work().count();
-                plans
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .insert(machine.node.name.to_string(), plan);
-                Ok(count)
-            })
+            .each(
+                "plan",
+                |_| true,
+                async |machine| {
+                    let states = phases::all_states(&machine.node);
+                    let settings =
+                        settings::host_settings(&cluster, &machine.node, &machine.facts, &release);
+                    let plan = machine.session.plan(&states, &settings).await?;
+                    let count = plan.work().count();
+                    plans
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .insert(machine.node.name.to_string(), plan);
+                    Ok(count)
+                },
+            )
             .await;
-        let plans = plans.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let plans = plans
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match arguments.hosts.output {
-            Output::Json => println!("{}", serde_json::to_string(&plans).map_err(|e| Failure::bug(e.to_string()))?),
+            Output::Json => crate::say!(
+                "{}",
+                serde_json::to_string(&plans).map_err(|e| Failure::bug(e.to_string()))?
+            ),
             Output::Text => report::plans(&plans),
         }
         Ok(report::failed_hosts(&driver))

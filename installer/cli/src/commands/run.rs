@@ -39,7 +39,9 @@ pub struct HostOptions {
 }
 
 fn holder() -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".into());
+    let user = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "root".into());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}, process {}", host.trim(), std::process::id())
 }
@@ -57,15 +59,23 @@ impl HostOptions {
         let cluster = self.cluster.load()?;
         for name in &only {
             if !cluster.nodes.iter().any(|node| node.name.as_str() == name) {
-                let known: Vec<_> = cluster.nodes.iter().map(|node| node.name.to_string()).collect();
-                let text = format!("cluster.yaml has no node `{name}`; it has: {}", known.join(", "));
+                let known: Vec<_> = cluster
+                    .nodes
+                    .iter()
+                    .map(|node| node.name.to_string())
+                    .collect();
+                let text = format!(
+                    "cluster.yaml has no node `{name}`; it has: {}",
+                    known.join(", ")
+                );
                 return Err(Failure::text(ingot_lifecycle::FailureKind::Input, text));
             }
         }
         let bundle = bundle.open()?;
         let (program, digest) = inputs::own_program()?;
         let known_hosts = self.known_hosts.clone().unwrap_or_else(|| {
-            PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".ssh/known_hosts")
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()))
+                .join(".ssh/known_hosts")
         });
         let events = progress::reporter(self.output);
         let driver = Driver {
@@ -94,7 +104,9 @@ impl HostOptions {
 
 /// The command line that was typed, for the person to type again.
 pub fn same_command() -> String {
-    let mut words: Vec<String> = std::env::args().map(|word| ingot_transport::quote(&word)).collect();
+    let mut words: Vec<String> = std::env::args()
+        .map(|word| ingot_transport::quote(&word))
+        .collect();
     if let Some(first) = words.first_mut() {
         *first = "ingot".into();
     }
@@ -105,7 +117,11 @@ pub fn same_command() -> String {
 ///
 /// # Errors
 /// When the runtime cannot be started.
-pub fn sequence(mut driver: Driver, phases: &'static [Phase], output: Output) -> Result<(ExitCode, Driver), Failure> {
+pub fn sequence(
+    mut driver: Driver,
+    phases: &'static [Phase],
+    output: Output,
+) -> Result<(ExitCode, Driver), Failure> {
     super::runtime()?.block_on(async move {
         let result = tokio::select! {
             result = sequence::run(&mut driver, phases) => result,

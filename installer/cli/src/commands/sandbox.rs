@@ -87,13 +87,23 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
 fn create(arguments: &Create) -> Result<ExitCode, Failure> {
     let missing = Lab::requirements();
     if !missing.is_empty() {
-        let lines: Vec<String> = missing.iter().map(|m| format!("{}: {}", m.what, m.remedy)).collect();
-        return Err(Failure::machine(format!("this machine cannot run a sandbox:\n  {}", lines.join("\n  "))));
+        let lines: Vec<String> = missing
+            .iter()
+            .map(|m| format!("{}: {}", m.what, m.remedy))
+            .collect();
+        return Err(Failure::machine(format!(
+            "this machine cannot run a sandbox:\n  {}",
+            lines.join("\n  ")
+        )));
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).map_err(failed);
     let (bundle, key) = (absolute(&arguments.bundle)?, absolute(&arguments.key)?);
     let progress = |line: &str| eprintln!("  {line}");
-    let spec = LabSpec { name: arguments.name.clone(), lifetime: Lifetime::Kept, bridges: 1 };
+    let spec = LabSpec {
+        name: arguments.name.clone(),
+        lifetime: Lifetime::Kept,
+        bridges: 1,
+    };
     let lab = Lab::create(spec, &progress).map_err(failed)?;
     let names = |prefix: &'static str, count| (1..=count).map(move |n| format!("{prefix}{n}"));
     let hosts: Vec<(String, bool)> = names("control-plane-", arguments.control_planes)
@@ -119,12 +129,16 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
             (true, _) => "control-plane",
             (false, _) => "worker",
         };
-        let _ = writeln!(yaml, "    - name: {name}\n      address: {}\n      roles: [{roles}]", host.address());
+        let _ = writeln!(
+            yaml,
+            "    - name: {name}\n      address: {}\n      roles: [{roles}]",
+            host.address()
+        );
     }
     let config = lab.driver_dir().join("cluster.yaml");
     std::fs::write(&config, yaml).map_err(failed)?;
     if arguments.bare {
-        println!("{}", config.display());
+        crate::say!("{}", config.display());
         return Ok(ExitCode::SUCCESS);
     }
     let own = std::env::current_exe().map_err(failed)?;
@@ -141,27 +155,44 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
     lab.enter(&mut bootstrap).map_err(failed)?;
     let status = bootstrap.status().map_err(failed)?;
     if !status.success() {
-        eprintln!("the sandbox stays for a look; remove it with: ingot sandbox delete {}", arguments.name);
+        eprintln!(
+            "the sandbox stays for a look; remove it with: ingot sandbox delete {}",
+            arguments.name
+        );
         return Ok(code(status));
     }
-    println!();
-    for what in [["get", "nodes", "-o", "wide"].as_slice(), &["get", "pods", "-A"]] {
+    crate::say!("");
+    for what in [
+        ["get", "nodes", "-o", "wide"].as_slice(),
+        &["get", "pods", "-A"],
+    ] {
         let command = what.iter().map(|word| (*word).to_owned()).collect();
-        kubectl(&Inside { name: arguments.name.clone(), command })?;
-        println!();
+        kubectl(&Inside {
+            name: arguments.name.clone(),
+            command,
+        })?;
+        crate::say!("");
     }
-    println!("use it:     ingot sandbox kubectl {} -- get pods -A", arguments.name);
-    println!("remove it:  ingot sandbox delete {}", arguments.name);
+    crate::say!(
+        "use it:     ingot sandbox kubectl {} -- get pods -A",
+        arguments.name
+    );
+    crate::say!("remove it:  ingot sandbox delete {}", arguments.name);
     Ok(ExitCode::SUCCESS)
 }
 
 fn code(status: ExitStatus) -> ExitCode {
-    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    ExitCode::from(
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(1),
+    )
 }
 
 fn list() -> Result<ExitCode, Failure> {
     for lab in Lab::list().map_err(failed)? {
-        println!("{}", lab.name);
+        crate::say!("{}", lab.name);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -176,9 +207,15 @@ fn kubectl(arguments: &Inside) -> Result<ExitCode, Failure> {
         .ok_or_else(|| Failure::machine("no control plane of the sandbox is running"))?;
     let mut command = host.command("/usr/local/bin/kubectl").map_err(failed)?;
     command
-        .arg(format!("--server=https://127.0.0.1:{}", paths::BALANCER_PORT))
+        .arg(format!(
+            "--server=https://127.0.0.1:{}",
+            paths::BALANCER_PORT
+        ))
         .arg(format!("--certificate-authority={}/ca.crt", paths::PKI))
-        .arg(format!("--client-certificate={}/ingot-agent.crt", paths::PKI))
+        .arg(format!(
+            "--client-certificate={}/ingot-agent.crt",
+            paths::PKI
+        ))
         .arg(format!("--client-key={}/ingot-agent.key", paths::PKI))
         .args(&arguments.command);
     Ok(code(command.status().map_err(failed)?))
@@ -186,7 +223,9 @@ fn kubectl(arguments: &Inside) -> Result<ExitCode, Failure> {
 
 fn exec(arguments: &Inside) -> Result<ExitCode, Failure> {
     let lab = Lab::open(&arguments.name).map_err(failed)?;
-    let Some((program, rest)) = arguments.command.split_first() else { return Ok(ExitCode::SUCCESS) };
+    let Some((program, rest)) = arguments.command.split_first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let mut command = Process::new(program);
     command.args(rest);
     lab.enter(&mut command).map_err(failed)?;
@@ -196,11 +235,11 @@ fn exec(arguments: &Inside) -> Result<ExitCode, Failure> {
 fn delete(arguments: &Delete) -> Result<ExitCode, Failure> {
     if arguments.all {
         for name in Lab::delete_all().map_err(failed)? {
-            println!("removed {name}");
+            crate::say!("removed {name}");
         }
     } else if let Some(name) = &arguments.name {
         Lab::delete_named(name).map_err(failed)?;
-        println!("removed {name}");
+        crate::say!("removed {name}");
     }
     Ok(ExitCode::SUCCESS)
 }

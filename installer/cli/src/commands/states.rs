@@ -28,7 +28,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// Where the journal is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/ingot/states-journal")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/ingot/states-journal"
+    )]
     journal: PathBuf,
     /// Only show what would change
     #[arg(long)]
@@ -36,7 +40,14 @@ pub struct Arguments {
 }
 
 fn refuse<E: std::error::Error + 'static>(errors: &[E]) -> Failure {
-    Failure::text(FailureKind::Input, errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n"))
+    Failure::text(
+        FailureKind::Input,
+        errors
+            .iter()
+            .map(|error| chain(error))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    )
 }
 
 /// Runs the command.
@@ -51,29 +62,46 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         None => serde_json::json!({}),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| {
-                Failure::text(FailureKind::Input, format!("cannot read {}: {error}", path.display()))
+                Failure::text(
+                    FailureKind::Input,
+                    format!("cannot read {}: {error}", path.display()),
+                )
             })?;
             serde_yaml::from_str(&text).map_err(|error| input(&error))?
         }
     };
-    let declared = document::load(&catalog, &arguments.states, &settings).map_err(|error| input(&error))?;
+    let declared =
+        document::load(&catalog, &arguments.states, &settings).map_err(|error| input(&error))?;
     let graph = Graph::resolve(declared).map_err(|errors| refuse(&errors))?;
     let system = System::this_host(Arc::new(NoBlobs));
     let journal = if arguments.plan && !arguments.journal.exists() {
         None
     } else {
-        Some(Journal::open(&arguments.journal).map_err(|error| Failure::new(FailureKind::Machine, &error))?)
+        Some(
+            Journal::open(&arguments.journal)
+                .map_err(|error| Failure::new(FailureKind::Machine, &error))?,
+        )
     };
     let found = plan(&system, &graph, journal.as_ref()).map_err(|errors| refuse(&errors))?;
     if arguments.plan {
         crate::report::plan(&found);
         return Ok(ExitCode::SUCCESS);
     }
-    let Some(journal) = journal else { return Ok(ExitCode::SUCCESS) };
+    let Some(journal) = journal else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let done = apply(&system, &graph, &found, &journal, &|_| {}).map_err(|error| input(&error))?;
     for (target, reason) in done.failures() {
         eprintln!("error: {target}: {reason}");
     }
-    println!("{} of {} resources changed", done.changed(), done.resources.len());
-    Ok(ExitCode::from(if done.failures().is_empty() { 0 } else { 3 }))
+    crate::say!(
+        "{} of {} resources changed",
+        done.changed(),
+        done.resources.len()
+    );
+    Ok(ExitCode::from(if done.failures().is_empty() {
+        0
+    } else {
+        3
+    }))
 }

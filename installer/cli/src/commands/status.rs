@@ -4,8 +4,8 @@ use super::run::HostOptions;
 use crate::inputs::BundleInput;
 use crate::progress::Output;
 use crate::report;
-use ingot_lifecycle::sequence::{self, REACH};
 use ingot_lifecycle::Failure;
+use ingot_lifecycle::sequence::{self, REACH};
 use std::process::ExitCode;
 
 /// Arguments of `status`.
@@ -25,20 +25,32 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (mut driver, _events) = arguments.hosts.driver(&arguments.bundle, Vec::new())?;
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, REACH).await?;
-        let name = format!("kubernetes.default.svc.{}", driver.cluster.network.cluster_domain);
+        let name = format!(
+            "kubernetes.default.svc.{}",
+            driver.cluster.network.cluster_domain
+        );
         let dns = driver.cluster.dns_address().map(|address| (address, name));
         let mut last = Failure::machine("no control plane can be reached");
-        for machine in driver.machines.values_mut().filter(|machine| machine.node.is_control_plane()) {
+        for machine in driver
+            .machines
+            .values_mut()
+            .filter(|machine| machine.node.is_control_plane())
+        {
             match machine.session.kube_status(dns.clone()).await {
                 Ok(status) => {
                     match arguments.hosts.output {
                         Output::Json => {
-                            println!("{}", serde_json::to_string(&status).map_err(|e| Failure::bug(e.to_string()))?);
+                            crate::say!(
+                                "{}",
+                                serde_json::to_string(&status)
+                                    .map_err(|e| Failure::bug(e.to_string()))?
+                            );
                         }
                         Output::Text => report::status(&status),
                     }
-                    let healthy =
-                        status.dns.is_none() && status.nodes.iter().all(|n| n.ready) && status.pods.iter().all(|p| p.ready);
+                    let healthy = status.dns.is_none()
+                        && status.nodes.iter().all(|n| n.ready)
+                        && status.pods.iter().all(|p| p.ready);
                     return Ok(ExitCode::from(if healthy { 0 } else { 3 }));
                 }
                 Err(failure) => last = failure.on(machine.node.name.as_str()),

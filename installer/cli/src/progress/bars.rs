@@ -24,7 +24,10 @@ fn style(template: &str) -> ProgressStyle {
 impl Bars {
     /// A reporter that shows nothing yet.
     pub fn new() -> Self {
-        Self { all: MultiProgress::new(), nodes: Mutex::new(BTreeMap::new()) }
+        Self {
+            all: MultiProgress::new(),
+            nodes: Mutex::new(BTreeMap::new()),
+        }
     }
 
     fn say(&self, line: &str) {
@@ -37,7 +40,11 @@ impl Events for Bars {
     fn tell(&self, event: Event) {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::PhaseStarted { title, nodes: names, .. } => {
+            Event::PhaseStarted {
+                title,
+                nodes: names,
+                ..
+            } => {
                 for name in names {
                     let bar = self.all.add(ProgressBar::new(1000));
                     bar.set_style(style("  {spinner} {prefix:<15} {wide_msg}"));
@@ -47,7 +54,12 @@ impl Events for Bars {
                     nodes.insert(name, bar);
                 }
             }
-            Event::NodeProgress { node, message, fraction, .. } => {
+            Event::NodeProgress {
+                node,
+                message,
+                fraction,
+                ..
+            } => {
                 let Some(bar) = nodes.get(&node) else { return };
                 if let Some(fraction) = fraction {
                     bar.set_style(style("  {spinner} {prefix:<15} [{bar:24}] {wide_msg}"));
@@ -60,20 +72,30 @@ impl Events for Bars {
                     bar.set_message("done");
                 }
             }
-            Event::PhaseFinished { phase, changed, milliseconds } => {
+            Event::PhaseFinished {
+                phase,
+                changed,
+                milliseconds,
+            } => {
                 for bar in std::mem::take(&mut *nodes).into_values() {
                     bar.finish_and_clear();
                     self.all.remove(&bar);
                 }
                 self.say(&plain::line(&phase, changed, milliseconds));
             }
-            Event::NodeFailed { node, phase, failure } => {
+            Event::NodeFailed {
+                node,
+                phase,
+                failure,
+            } => {
                 if let Some(bar) = nodes.remove(&node) {
                     bar.finish_and_clear();
                 }
                 self.say(&format!("  {node} failed in {phase}: {failure}"));
             }
-            Event::Warning { node, message } => self.say(&plain::warning(node.as_deref(), &message)),
+            Event::Warning { node, message } => {
+                self.say(&plain::warning(node.as_deref(), &message))
+            }
         }
     }
 }

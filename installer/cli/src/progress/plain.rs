@@ -16,7 +16,9 @@ pub struct Plain {
 impl Plain {
     /// A reporter that has said nothing yet.
     pub fn new() -> Self {
-        Self { last: Mutex::new(BTreeMap::new()) }
+        Self {
+            last: Mutex::new(BTreeMap::new()),
+        }
     }
 }
 
@@ -25,7 +27,10 @@ impl Events for Plain {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::PhaseStarted { nodes, .. } => {
-                *last = nodes.into_iter().map(|node| (node, Instant::now())).collect();
+                *last = nodes
+                    .into_iter()
+                    .map(|node| (node, Instant::now()))
+                    .collect();
             }
             Event::NodeProgress { node, message, .. } => {
                 let at = last.entry(node.clone()).or_insert_with(Instant::now);
@@ -34,8 +39,16 @@ impl Events for Plain {
                     eprintln!("    {node}: {message}");
                 }
             }
-            Event::PhaseFinished { phase, changed, milliseconds } => eprintln!("{}", line(&phase, changed, milliseconds)),
-            Event::NodeFailed { node, phase, failure } => eprintln!("  {node} failed in {phase}: {failure}"),
+            Event::PhaseFinished {
+                phase,
+                changed,
+                milliseconds,
+            } => eprintln!("{}", line(&phase, changed, milliseconds)),
+            Event::NodeFailed {
+                node,
+                phase,
+                failure,
+            } => eprintln!("  {node} failed in {phase}: {failure}"),
             Event::Warning { node, message } => eprintln!("{}", warning(node.as_deref(), &message)),
             Event::NodeFinished { .. } => {}
         }

@@ -17,8 +17,13 @@ pub fn read() -> Result<Option<AuthorityFiles>, String> {
         match std::fs::read_to_string(&path) {
             Ok(content) => {
                 use std::os::unix::fs::PermissionsExt;
-                let mode = std::fs::metadata(&path).map_or(0o600, |meta| meta.permissions().mode() & 0o7777);
-                files.push(AuthorityFile { name, content, mode });
+                let mode = std::fs::metadata(&path)
+                    .map_or(0o600, |meta| meta.permissions().mode() & 0o7777);
+                files.push(AuthorityFile {
+                    name,
+                    content,
+                    mode,
+                });
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
@@ -36,7 +41,13 @@ pub fn read() -> Result<Option<AuthorityFiles>, String> {
 pub fn write(files: &[AuthorityFile]) -> Result<usize, String> {
     let all: Vec<_> = files
         .iter()
-        .map(|file| (format!("{}/{}", paths::PKI, file.name), file.content.clone(), file.mode))
+        .map(|file| {
+            (
+                format!("{}/{}", paths::PKI, file.name),
+                file.content.clone(),
+                file.mode,
+            )
+        })
         .collect();
     states::write_files(&all)
 }

@@ -22,7 +22,9 @@ impl BlobStore {
 
     /// The store in `directory`.
     pub fn at(directory: &Path) -> Self {
-        Self { directory: directory.join("sha256") }
+        Self {
+            directory: directory.join("sha256"),
+        }
     }
 
     /// Where the blob lies, or would.
@@ -40,7 +42,12 @@ impl BlobStore {
     ///
     /// # Errors
     /// When the bytes do not have the digest, the stream breaks, or the disk refuses.
-    pub async fn put(&self, digest: &Digest, size: u64, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    pub async fn put(
+        &self,
+        digest: &Digest,
+        size: u64,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> io::Result<()> {
         let partial = self.directory.join(format!(".{}.part", digest.hex()));
         let mut limited = stream.take(size);
         let stored = async {
@@ -57,9 +64,15 @@ impl BlobStore {
                 file.write_all(&buffer[..count]).await?;
             }
             file.flush().await?;
-            let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex: String = hasher
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             if hex != digest.hex() {
-                return Err(io::Error::other(format!("blob {digest} arrived damaged (its SHA-256 is {hex})")));
+                return Err(io::Error::other(format!(
+                    "blob {digest} arrived damaged (its SHA-256 is {hex})"
+                )));
             }
             file.sync_data().await?;
             tokio::fs::rename(&partial, self.path(digest)).await
@@ -77,13 +90,25 @@ impl BlobSource for BlobStore {
     fn open(&self, digest: &str) -> io::Result<Box<dyn Read>> {
         let digest: Digest = digest.parse().map_err(io::Error::other)?;
         let path = self.path(&digest);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         // A disk may lose bits between storing and using: the digest is checked again.
         let mut hasher = Sha256::new();
-        io::copy(&mut std::fs::File::open(&path).map_err(named)?, &mut HashWriter(&mut hasher)).map_err(named)?;
-        let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        io::copy(
+            &mut std::fs::File::open(&path).map_err(named)?,
+            &mut HashWriter(&mut hasher),
+        )
+        .map_err(named)?;
+        let hex: String = hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         if hex != digest.hex() {
-            return Err(io::Error::other(format!("{} is damaged on disk; remove it and run again", path.display())));
+            return Err(io::Error::other(format!(
+                "{} is damaged on disk; remove it and run again",
+                path.display()
+            )));
         }
         Ok(Box::new(std::fs::File::open(&path).map_err(named)?))
     }
@@ -118,7 +143,11 @@ mod tests {
         assert!(!store.has(&digest));
         store.put(&digest, 7, &mut &b"content"[..]).await.unwrap();
         let mut text = String::new();
-        store.open(&digest.to_string()).unwrap().read_to_string(&mut text).unwrap();
+        store
+            .open(&digest.to_string())
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         assert_eq!(text, "content");
         std::fs::write(store.path(&digest), "rotten").unwrap();
         let error = store.open(&digest.to_string()).err().unwrap();

@@ -27,12 +27,21 @@ impl Session {
     /// When the host refuses the program or it does not run there.
     pub async fn open(host: &dyn Host, program: &[u8], digest: &str) -> Result<Self, Failure> {
         let path = quote(paths::PROGRAM);
-        let found = run(host, &format!("sha256sum {path} 2>/dev/null | cut -c1-64"), b"").await?;
+        let found = run(
+            host,
+            &format!("sha256sum {path} 2>/dev/null | cut -c1-64"),
+            b"",
+        )
+        .await?;
         if found.stdout.trim_ascii() != digest.as_bytes() {
             write_file(host, paths::PROGRAM, 0o755, program).await?;
         }
         let process = host.start(&format!("exec {path} agent")).await?;
-        Ok(Self { address: host.address(), process, host: None })
+        Ok(Self {
+            address: host.address(),
+            process,
+            host: None,
+        })
     }
 
     /// Keeps the connection for as long as the conversation.
@@ -42,7 +51,11 @@ impl Session {
     }
 
     fn broken(&self, reason: impl std::fmt::Display) -> Failure {
-        TransportError::Broken { address: self.address.clone(), reason: reason.to_string() }.into()
+        TransportError::Broken {
+            address: self.address.clone(),
+            reason: reason.to_string(),
+        }
+        .into()
     }
 
     async fn reply(&mut self, events: &mut (dyn FnMut(Event) + Send)) -> Result<Reply, Failure> {
@@ -55,7 +68,11 @@ impl Session {
                     // It ended by itself: its last words say why.
                     let exit = (&mut self.process.exit).await;
                     let words = exit.stderr.trim();
-                    let words = if words.is_empty() { "the agent ended without a word" } else { words };
+                    let words = if words.is_empty() {
+                        "the agent ended without a word"
+                    } else {
+                        words
+                    };
                     return Err(self.broken(words));
                 }
                 Err(error) => return Err(self.broken(error)),
@@ -97,7 +114,10 @@ impl Session {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub async fn unreached(&mut self, peers: Vec<(IpAddr, u16)>) -> Result<Vec<(IpAddr, u16, String)>, Failure> {
+    pub async fn unreached(
+        &mut self,
+        peers: Vec<(IpAddr, u16)>,
+    ) -> Result<Vec<(IpAddr, u16, String)>, Failure> {
         match self.ask(&Request::Reach { peers }).await? {
             Reply::Unreached { peers } => Ok(peers),
             other => Err(unexpected(&other)),
@@ -117,7 +137,11 @@ impl Session {
     /// # Errors
     /// When another installer has it.
     pub async fn lease(&mut self, holder: &str) -> Result<(), Failure> {
-        self.done(&Request::Lease { holder: holder.into() }).await.map(drop)
+        self.done(&Request::Lease {
+            holder: holder.into(),
+        })
+        .await
+        .map(drop)
     }
 
     /// Which of these blobs the host lacks.
@@ -142,24 +166,39 @@ impl Session {
         mut blob: impl AsyncRead + Unpin,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), Failure> {
-        send(&mut self.process.stdin, &Request::PutBlob { digest, size }).await.map_err(|e| self.broken(e))?;
+        send(&mut self.process.stdin, &Request::PutBlob { digest, size })
+            .await
+            .map_err(|e| self.broken(e))?;
         let mut sent = 0;
         let mut buffer = vec![0; 256 << 10];
         while sent < size {
             let count = blob.read(&mut buffer).await.map_err(|error| {
-                Failure::text(crate::FailureKind::Input, format!("cannot read blob {digest} of the bundle: {error}"))
+                Failure::text(
+                    crate::FailureKind::Input,
+                    format!("cannot read blob {digest} of the bundle: {error}"),
+                )
             })?;
             if count == 0 {
                 return Err(Failure::text(
                     crate::FailureKind::Input,
-                    format!("blob {digest} of the bundle ends after {sent} of {size} bytes; run `ingot bundle verify`"),
+                    format!(
+                        "blob {digest} of the bundle ends after {sent} of {size} bytes; run `ingot bundle verify`"
+                    ),
                 ));
             }
-            self.process.stdin.write_all(&buffer[..count]).await.map_err(|error| self.broken(error))?;
+            self.process
+                .stdin
+                .write_all(&buffer[..count])
+                .await
+                .map_err(|error| self.broken(error))?;
             sent += count as u64;
             progress(sent);
         }
-        self.process.stdin.flush().await.map_err(|error| self.broken(error))?;
+        self.process
+            .stdin
+            .flush()
+            .await
+            .map_err(|error| self.broken(error))?;
         match self.reply(&mut |_| {}).await? {
             Reply::Done { .. } => Ok(()),
             other => Err(unexpected(&other)),
@@ -170,8 +209,15 @@ impl Session {
     ///
     /// # Errors
     /// Everything that stands in the way.
-    pub async fn plan(&mut self, states: &[String], settings: &serde_json::Value) -> Result<Plan, Failure> {
-        let request = Request::Plan { states: states.to_vec(), settings: settings.clone() };
+    pub async fn plan(
+        &mut self,
+        states: &[String],
+        settings: &serde_json::Value,
+    ) -> Result<Plan, Failure> {
+        let request = Request::Plan {
+            states: states.to_vec(),
+            settings: settings.clone(),
+        };
         match self.ask(&request).await? {
             Reply::Plan { plan } => Ok(plan),
             other => Err(unexpected(&other)),
@@ -188,14 +234,24 @@ impl Session {
         settings: &serde_json::Value,
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Report, Failure> {
-        let request = Request::Apply { states: states.to_vec(), settings: settings.clone() };
+        let request = Request::Apply {
+            states: states.to_vec(),
+            settings: settings.clone(),
+        };
         let report = match self.ask_with(&request, events).await? {
             Reply::Applied { report } => report,
             other => return Err(unexpected(&other)),
         };
-        let failures: Vec<String> =
-            report.failures().iter().map(|(target, reason)| format!("{target}: {reason}")).collect();
-        if failures.is_empty() { Ok(report) } else { Err(Failure::machine(failures.join("\n"))) }
+        let failures: Vec<String> = report
+            .failures()
+            .iter()
+            .map(|(target, reason)| format!("{target}: {reason}"))
+            .collect();
+        if failures.is_empty() {
+            Ok(report)
+        } else {
+            Err(Failure::machine(failures.join("\n")))
+        }
     }
 
     /// The authorities the host keeps.
@@ -263,7 +319,10 @@ impl Session {
     ///
     /// # Errors
     /// When the API server of the host does not answer.
-    pub async fn kube_status(&mut self, dns: Option<(IpAddr, String)>) -> Result<ClusterStatus, Failure> {
+    pub async fn kube_status(
+        &mut self,
+        dns: Option<(IpAddr, String)>,
+    ) -> Result<ClusterStatus, Failure> {
         match self.ask(&Request::KubeStatus { dns }).await? {
             Reply::Status { status } => Ok(status),
             other => Err(unexpected(&other)),
@@ -300,5 +359,7 @@ impl Session {
 fn unexpected(reply: &Reply) -> Failure {
     let text = format!("{reply:?}");
     let name = text.split([' ', '{']).next().unwrap_or_default().to_owned();
-    Failure::bug(format!("the agent answered with {name} to another question"))
+    Failure::bug(format!(
+        "the agent answered with {name} to another question"
+    ))
 }

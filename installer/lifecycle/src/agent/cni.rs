@@ -17,14 +17,16 @@ pub const CONFLIST: &str = "/etc/cni/net.d/10-ingot.conflist";
 /// # Errors
 /// When flannel's file lacks something or the configuration cannot be written.
 pub fn write() -> Result<(), String> {
-    let text = std::fs::read_to_string(SUBNET_FILE).map_err(|error| format!("cannot read {SUBNET_FILE}: {error}"))?;
+    let text = std::fs::read_to_string(SUBNET_FILE)
+        .map_err(|error| format!("cannot read {SUBNET_FILE}: {error}"))?;
     let wanted = conflist(&text)?;
     if std::fs::read_to_string(CONFLIST).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
     let path = Path::new(CONFLIST);
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|error| format!("cannot create {}: {error}", parent.display()))?;
+        std::fs::create_dir_all(parent)
+            .map_err(|error| format!("cannot create {}: {error}", parent.display()))?;
     }
     ingot_engine::resource::write_atomically(path, |_, file| {
         use std::os::unix::fs::PermissionsExt;
@@ -35,13 +37,22 @@ pub fn write() -> Result<(), String> {
 }
 
 fn conflist(environment: &str) -> Result<String, String> {
-    let values: BTreeMap<&str, &str> = environment.lines().filter_map(|line| line.split_once('=')).collect();
+    let values: BTreeMap<&str, &str> = environment
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
     let get = |name: &str| {
-        values.get(name).copied().ok_or_else(|| format!("{SUBNET_FILE} has no {name}; is flannel of this release running?"))
+        values.get(name).copied().ok_or_else(|| {
+            format!("{SUBNET_FILE} has no {name}; is flannel of this release running?")
+        })
     };
     // FLANNEL_SUBNET is the address of the bridge with the prefix of the node's range.
-    let (gateway, prefix) = get("FLANNEL_SUBNET")?.split_once('/').ok_or("FLANNEL_SUBNET has no prefix")?;
-    let mtu: u32 = get("FLANNEL_MTU")?.parse().map_err(|_| "FLANNEL_MTU is not a number")?;
+    let (gateway, prefix) = get("FLANNEL_SUBNET")?
+        .split_once('/')
+        .ok_or("FLANNEL_SUBNET has no prefix")?;
+    let mtu: u32 = get("FLANNEL_MTU")?
+        .parse()
+        .map_err(|_| "FLANNEL_MTU is not a number")?;
     let network = ingot_cluster::Cidr::parse(&format!("{gateway}/{prefix}"))
         .map(|cidr| cidr.to_string())
         .or_else(|error| match error {
@@ -67,7 +78,9 @@ fn conflist(environment: &str) -> Result<String, String> {
             },
         }],
     });
-    serde_json::to_string_pretty(&json).map(|text| text + "\n").map_err(|error| error.to_string())
+    serde_json::to_string_pretty(&json)
+        .map(|text| text + "\n")
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -80,6 +93,10 @@ mod tests {
         .unwrap();
         assert!(text.contains("\"subnet\": \"10.233.2.0/24\""), "{text}");
         assert!(text.contains("\"mtu\": 1450"));
-        assert!(super::conflist("FLANNEL_MTU=1\n").unwrap_err().contains("has no FLANNEL_SUBNET"));
+        assert!(
+            super::conflist("FLANNEL_MTU=1\n")
+                .unwrap_err()
+                .contains("has no FLANNEL_SUBNET")
+        );
     }
 }

@@ -11,7 +11,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 mod listeners;
 
 fn text(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// The facts of this host; `measure_disk` adds the latency of its disk.
@@ -19,11 +22,18 @@ pub fn facts(measure_disk: bool) -> Facts {
     let (cgroup_version, cgroup_controllers) = cgroups();
     let uname = nix::sys::utsname::uname().ok();
     let uname = |get: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
-        uname.as_ref().map(|u| get(u).to_string_lossy().into_owned()).unwrap_or_default()
+        uname
+            .as_ref()
+            .map(|u| get(u).to_string_lossy().into_owned())
+            .unwrap_or_default()
     };
     let machine = uname(|u| u.machine());
     let (disk_free, disk_size) = disk("/var/lib");
-    let filesystems: Vec<String> = text("/proc/filesystems").lines().filter_map(|l| l.split_whitespace().last()).map(Into::into).collect();
+    let filesystems: Vec<String> = text("/proc/filesystems")
+        .lines()
+        .filter_map(|l| l.split_whitespace().last())
+        .map(Into::into)
+        .collect();
     let hostname = uname(|u| u.nodename());
     Facts {
         os: os_name(),
@@ -38,14 +48,22 @@ pub fn facts(measure_disk: bool) -> Facts {
         cgroup_version,
         cgroup_controllers,
         may_lower_oom_score: capability(CAP_SYS_RESOURCE),
-        cpus: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
+        cpus: std::thread::available_parallelism()
+            .map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
         memory: memory(),
         disk_free,
         disk_size,
         unwritable: unwritable(),
-        swap: text("/proc/swaps").lines().skip(1).filter_map(|l| l.split_whitespace().next()).map(Into::into).collect(),
+        swap: text("/proc/swaps")
+            .lines()
+            .skip(1)
+            .filter_map(|l| l.split_whitespace().next())
+            .map(Into::into)
+            .collect(),
         listening: listeners::listening(),
-        clock: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()),
+        clock: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |d| d.as_secs_f64()),
         addresses: addresses(),
         features: features(&filesystems),
         filesystems,
@@ -53,7 +71,10 @@ pub fn facts(measure_disk: bool) -> Facts {
         hostname,
         name_servers: text("/etc/resolv.conf")
             .lines()
-            .filter_map(|line| line.strip_prefix("nameserver ").map(|s| s.trim().to_owned()))
+            .filter_map(|line| {
+                line.strip_prefix("nameserver ")
+                    .map(|s| s.trim().to_owned())
+            })
             .collect(),
         foreign: foreign(),
         membership: membership(),
@@ -68,7 +89,9 @@ pub fn membership() -> Option<Membership> {
 
 fn os_name() -> String {
     let release = text("/etc/os-release");
-    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
     name.unwrap_or("unknown").trim_matches('"').to_owned()
 }
 
@@ -82,7 +105,13 @@ fn cgroups() -> (u8, Vec<String>) {
         .filter(|line| !line.starts_with('#'))
         .filter(|line| line.split_whitespace().nth(3) == Some("1"))
         .filter_map(|line| line.split_whitespace().next())
-        .map(|name| if name == "blkio" { "io".into() } else { name.to_owned() })
+        .map(|name| {
+            if name == "blkio" {
+                "io".into()
+            } else {
+                name.to_owned()
+            }
+        })
         .collect();
     (1, enabled)
 }
@@ -93,18 +122,27 @@ const CAP_SYS_RESOURCE: u32 = 24;
 fn capability(number: u32) -> bool {
     let status = text("/proc/self/status");
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|bits| bits >> number & 1 == 1)
+    effective
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|bits| bits >> number & 1 == 1)
 }
 
 fn memory() -> u64 {
     let info = text("/proc/meminfo");
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    total.and_then(|t| t.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+    total
+        .and_then(|t| t.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }
 
 fn disk(path: &str) -> (u64, u64) {
-    nix::sys::statvfs::statvfs(path)
-        .map_or((0, 0), |s| (s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
+    nix::sys::statvfs::statvfs(path).map_or((0, 0), |s| {
+        (
+            s.blocks_available() * s.fragment_size(),
+            s.blocks() * s.fragment_size(),
+        )
+    })
 }
 
 fn unwritable() -> BTreeMap<String, String> {
@@ -123,7 +161,9 @@ fn unwritable() -> BTreeMap<String, String> {
 fn addresses() -> BTreeMap<IpAddr, Interface> {
     let mut all = BTreeMap::new();
     for entry in nix::ifaddrs::getifaddrs().into_iter().flatten() {
-        let Some(address) = entry.address else { continue };
+        let Some(address) = entry.address else {
+            continue;
+        };
         let ip: IpAddr = if let Some(v4) = address.as_sockaddr_in() {
             v4.ip().into()
         } else if let Some(v6) = address.as_sockaddr_in6() {
@@ -131,8 +171,16 @@ fn addresses() -> BTreeMap<IpAddr, Interface> {
         } else {
             continue;
         };
-        let mtu = text(&format!("/sys/class/net/{}/mtu", entry.interface_name)).parse().unwrap_or(0);
-        all.insert(ip, Interface { name: entry.interface_name, mtu });
+        let mtu = text(&format!("/sys/class/net/{}/mtu", entry.interface_name))
+            .parse()
+            .unwrap_or(0);
+        all.insert(
+            ip,
+            Interface {
+                name: entry.interface_name,
+                mtu,
+            },
+        );
     }
     all
 }
@@ -145,7 +193,11 @@ fn features(filesystems: &[String]) -> Vec<String> {
         ["modules.dep", "modules.builtin"].iter().any(|index| {
             text(&format!("/lib/modules/{release}/{index}"))
                 .lines()
-                .any(|line| line.split(':').next().is_some_and(|p| p.contains(&format!("/{name}.ko"))))
+                .any(|line| {
+                    line.split(':')
+                        .next()
+                        .is_some_and(|p| p.contains(&format!("/{name}.ko")))
+                })
         })
     };
     let has = |name: &str| match name {
@@ -164,7 +216,9 @@ fn features(filesystems: &[String]) -> Vec<String> {
 
 fn resolves(hostname: &str) -> bool {
     use std::net::ToSocketAddrs;
-    (hostname, 0).to_socket_addrs().is_ok_and(|mut found| found.next().is_some())
+    (hostname, 0)
+        .to_socket_addrs()
+        .is_ok_and(|mut found| found.next().is_some())
 }
 
 /// Signs of a Kubernetes or container runtime that is not ours.
@@ -188,7 +242,16 @@ fn foreign() -> Vec<String> {
             signs.push(path.to_owned());
         }
     }
-    for process in ["kubelet", "containerd", "dockerd", "crio", "k3s", "k0s", "rke2", "etcd"] {
+    for process in [
+        "kubelet",
+        "containerd",
+        "dockerd",
+        "crio",
+        "k3s",
+        "k0s",
+        "rke2",
+        "etcd",
+    ] {
         if let Some(pid) = listeners::process_named(process) {
             signs.push(format!("process {process} ({pid})"));
         }
@@ -201,13 +264,20 @@ fn fsync_p99() -> Option<f64> {
     use std::io::Write;
     const ROUNDS: usize = 100;
     let path = "/var/lib/.ingot-fsync-probe";
-    let mut file =
-        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path).ok()?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .ok()?;
     let block = [0x5a; 2048];
     let mut times: Vec<f64> = (0..ROUNDS)
         .filter_map(|_| {
             let start = Instant::now();
-            file.write_all(&block).and_then(|()| file.sync_data()).ok()?;
+            file.write_all(&block)
+                .and_then(|()| file.sync_data())
+                .ok()?;
             Some(start.elapsed().as_secs_f64() * 1000.0)
         })
         .collect();

@@ -4,7 +4,10 @@ use crate::paths;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
-use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster,
+    NamedContext,
+};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::{Client, Config};
 use serde::{Deserialize, Serialize};
@@ -92,7 +95,11 @@ pub async fn client() -> Result<Client, String> {
         contexts: vec![NamedContext {
             name: "here".into(),
             other: Default::default(),
-            context: Some(Context { cluster: "here".into(), user: Some("agent".into()), ..Context::default() }),
+            context: Some(Context {
+                cluster: "here".into(),
+                user: Some("agent".into()),
+                ..Context::default()
+            }),
         }],
         current_context: Some("here".into()),
         ..Kubeconfig::default()
@@ -110,8 +117,35 @@ pub async fn client() -> Result<Client, String> {
 /// # Errors
 /// Why it is not.
 pub async fn ready() -> Result<(), String> {
-    let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
-    client().await?.request_text(request).await.map(drop).map_err(|error| words(&error))
+    let request = http::Request::get("/readyz")
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    client()
+        .await?
+        .request_text(request)
+        .await
+        .map(drop)
+        .map_err(|error| unready(&words(&error)))
+}
+
+/// Of the long list an API server gives when it is not ready, the parts that are not.
+fn unready(answer: &str) -> String {
+    // The list comes once as lines and once quoted inside the client's own words.
+    let answer = answer.replace("\\n", "\n");
+    let mut parts: Vec<&str> = answer
+        .lines()
+        .filter_map(|line| line.split_once("[-]")?.1.split_whitespace().next())
+        .collect();
+    parts.dedup();
+    parts.sort_unstable();
+    parts.dedup();
+    if !parts.is_empty() {
+        return format!("not ready yet: {}", parts.join(", "));
+    }
+    if answer.contains("Connection refused") {
+        return "does not listen yet".into();
+    }
+    answer.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Applies all objects of `manifests` (YAML documents); returns those that were created or changed.
@@ -122,16 +156,18 @@ pub async fn apply(manifests: &str) -> Result<Vec<String>, String> {
     let client = client().await?;
     let mut objects = Vec::new();
     for document in serde_yaml::Deserializer::from_str(manifests) {
-        let value = serde_json::Value::deserialize(document).map_err(|error| format!("a manifest is not valid: {error}"))?;
+        let value = serde_json::Value::deserialize(document)
+            .map_err(|error| format!("a manifest is not valid: {error}"))?;
         if !value.is_null() {
-            let object: DynamicObject =
-                serde_json::from_value(value).map_err(|error| format!("a manifest is not valid: {error}"))?;
+            let object: DynamicObject = serde_json::from_value(value)
+                .map_err(|error| format!("a manifest is not valid: {error}"))?;
             objects.push(object);
         }
     }
     // Namespaces first: objects in them are refused until they are there.
-    let (namespaces, others): (Vec<_>, Vec<_>) =
-        objects.into_iter().partition(|o| o.types.as_ref().is_some_and(|t| t.kind == "Namespace"));
+    let (namespaces, others): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .partition(|o| o.types.as_ref().is_some_and(|t| t.kind == "Namespace"));
     let mut changed = Vec::new();
     for batch in [namespaces, others] {
         let applied: Vec<Option<String>> = stream::iter(batch)
@@ -146,7 +182,10 @@ pub async fn apply(manifests: &str) -> Result<Vec<String>, String> {
 }
 
 async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<String>, String> {
-    let types = object.types.clone().unwrap_or(TypeMeta { api_version: String::new(), kind: String::new() });
+    let types = object.types.clone().unwrap_or(TypeMeta {
+        api_version: String::new(),
+        kind: String::new(),
+    });
     let name = object.metadata.name.clone().unwrap_or_default();
     let what = format!("{} {name}", types.kind);
     let gvk = GroupVersionKind::try_from(&types).map_err(|error| format!("{what}: {error}"))?;
@@ -156,9 +195,18 @@ async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<Stri
         None => Api::all_with(client.clone(), &resource),
     };
     let refused = |error: kube::Error| format!("the API server refuses {what}: {}", words(&error));
-    let before = api.get_opt(&name).await.map_err(refused)?.and_then(|o| o.metadata.resource_version);
+    let before = api
+        .get_opt(&name)
+        .await
+        .map_err(refused)?
+        .and_then(|o| o.metadata.resource_version);
     let params = PatchParams::apply(MANAGER).force();
-    let after = api.patch(&name, &params, &Patch::Apply(&object)).await.map_err(refused)?.metadata.resource_version;
+    let after = api
+        .patch(&name, &params, &Patch::Apply(&object))
+        .await
+        .map_err(refused)?
+        .metadata
+        .resource_version;
     Ok((before != after).then_some(what))
 }
 
@@ -168,9 +216,13 @@ async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<Stri
 /// When the API server does not answer.
 pub async fn status(dns: Option<(IpAddr, String)>) -> Result<ClusterStatus, String> {
     let client = client().await?;
-    let (nodes, pods) = (Api::<Node>::all(client.clone()), Api::<Pod>::namespaced(client, "kube-system"));
+    let (nodes, pods) = (
+        Api::<Node>::all(client.clone()),
+        Api::<Pod>::namespaced(client, "kube-system"),
+    );
     let params = ListParams::default();
-    let (nodes, pods) = tokio::try_join!(nodes.list(&params), pods.list(&params)).map_err(|error| words(&error))?;
+    let (nodes, pods) =
+        tokio::try_join!(nodes.list(&params), pods.list(&params)).map_err(|error| words(&error))?;
     let mut status = ClusterStatus {
         nodes: nodes.items.into_iter().map(node_status).collect(),
         pods: pods.items.into_iter().map(pod_status).collect(),
@@ -179,7 +231,9 @@ pub async fn status(dns: Option<(IpAddr, String)>) -> Result<ClusterStatus, Stri
     status.nodes.sort_by(|a, b| a.name.cmp(&b.name));
     status.pods.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some((address, name)) = dns {
-        let asked = tokio::task::spawn_blocking(move || dns::resolves(SocketAddr::new(address, 53), &name)).await;
+        let asked =
+            tokio::task::spawn_blocking(move || dns::resolves(SocketAddr::new(address, 53), &name))
+                .await;
         status.dns = match asked {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
@@ -191,7 +245,11 @@ pub async fn status(dns: Option<(IpAddr, String)>) -> Result<ClusterStatus, Stri
 
 fn node_status(node: Node) -> NodeStatus {
     let state = node.status.unwrap_or_default();
-    let ready = state.conditions.iter().flatten().find(|c| c.type_ == "Ready");
+    let ready = state
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "Ready");
     let is_ready = ready.is_some_and(|c| c.status == "True");
     let reason = match ready {
         _ if is_ready => String::new(),
@@ -199,12 +257,19 @@ fn node_status(node: Node) -> NodeStatus {
         None => "its kubelet has not reported yet".into(),
     };
     let labels = node.metadata.labels.unwrap_or_default();
-    let roles = labels.keys().filter_map(|key| key.strip_prefix("node-role.kubernetes.io/")).map(Into::into).collect();
+    let roles = labels
+        .keys()
+        .filter_map(|key| key.strip_prefix("node-role.kubernetes.io/"))
+        .map(Into::into)
+        .collect();
     NodeStatus {
         name: node.metadata.name.unwrap_or_default(),
         ready: is_ready,
         reason,
-        version: state.node_info.map(|info| info.kubelet_version).unwrap_or_default(),
+        version: state
+            .node_info
+            .map(|info| info.kubelet_version)
+            .unwrap_or_default(),
         roles,
     }
 }
@@ -212,12 +277,37 @@ fn node_status(node: Node) -> NodeStatus {
 fn pod_status(pod: Pod) -> PodStatus {
     let state = pod.status.unwrap_or_default();
     let containers = state.container_statuses.unwrap_or_default();
-    let waiting = containers.iter().find_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.clone());
+    let waiting = containers
+        .iter()
+        .find_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.clone());
     PodStatus {
-        name: format!("{}/{}", pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default()),
+        name: format!(
+            "{}/{}",
+            pod.metadata.namespace.unwrap_or_default(),
+            pod.metadata.name.unwrap_or_default()
+        ),
         node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
         ready: !containers.is_empty() && containers.iter().all(|c| c.ready),
         state: waiting.or(state.phase).unwrap_or_default(),
         restarts: containers.iter().map(|c| c.restart_count).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unready;
+
+    #[test]
+    fn what_is_not_ready_is_named_on_one_line() {
+        let answer = "ApiError: [+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\nreadyz check failed (Status { message: \"[+]ping ok\\n[-]etcd failed: reason withheld\\n\" })";
+        assert_eq!(
+            unready(answer),
+            "not ready yet: etcd, poststarthook/rbac/bootstrap-roles"
+        );
+        assert_eq!(
+            unready("ServiceError: tcp connect error: Connection refused (os error 111)"),
+            "does not listen yet"
+        );
+        assert_eq!(unready("other\nlines"), "other");
     }
 }

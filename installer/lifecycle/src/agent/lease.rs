@@ -57,13 +57,21 @@ impl Lease {
             file.read_to_string(&mut found).map_err(LeaseError::Io)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut lock) => {
-                    lock.set_len(0).and_then(|()| lock.rewind()).map_err(LeaseError::Io)?;
+                    lock.set_len(0)
+                        .and_then(|()| lock.rewind())
+                        .map_err(LeaseError::Io)?;
                     lock.write_all(holder.as_bytes()).map_err(LeaseError::Io)?;
                     return Ok(Self { _lock: lock });
                 }
-                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(200)),
+                Err(_) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(200))
+                }
                 Err(_) => {
-                    let holder = if found.is_empty() { "unknown".into() } else { found };
+                    let holder = if found.is_empty() {
+                        "unknown".into()
+                    } else {
+                        found
+                    };
                     return Err(LeaseError::Held { holder });
                 }
             }

@@ -20,7 +20,10 @@ const LIMIT: u32 = 64 << 20;
 /// What the driver asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the fields are the operands of the request that the variant documents")]
+#[allow(
+    missing_docs,
+    reason = "the fields are the operands of the request that the variant documents"
+)]
 pub enum Request {
     /// The host's facts; `measure_disk` also measures the disk, which takes a second.
     Facts { measure_disk: bool },
@@ -35,15 +38,24 @@ pub enum Request {
     /// A blob; its bytes follow.
     PutBlob { digest: Digest, size: u64 },
     /// What the states would change.
-    Plan { states: Vec<String>, settings: serde_json::Value },
+    Plan {
+        states: Vec<String>,
+        settings: serde_json::Value,
+    },
     /// Applies the states.
-    Apply { states: Vec<String>, settings: serde_json::Value },
+    Apply {
+        states: Vec<String>,
+        settings: serde_json::Value,
+    },
     /// The cluster's authorities, where this host has them.
     ReadAuthority,
     /// Keeps the cluster's authorities on this host.
     WriteAuthority { authority: AuthorityFiles },
     /// Compares the certificates of this host with the wanted ones; makes keys where one is due.
-    Certificates { wanted: Vec<CertificateRequest>, trust: Vec<AuthorityFile> },
+    Certificates {
+        wanted: Vec<CertificateRequest>,
+        trust: Vec<AuthorityFile>,
+    },
     /// Puts signed certificates in place.
     InstallCertificates { signed: Vec<Signed> },
     /// Applies objects to the API server of this control plane.
@@ -86,33 +98,65 @@ pub struct AuthorityFiles {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 // Tagged from outside: an inner tag would read the number keys of maps as text.
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "each variant answers the request it is named after")]
+#[allow(
+    missing_docs,
+    reason = "each variant answers the request it is named after"
+)]
 pub enum Reply {
     /// Work goes on.
-    Event { event: EngineEvent },
+    Event {
+        event: EngineEvent,
+    },
     /// Done; `changed` things were changed.
-    Done { changed: usize },
+    Done {
+        changed: usize,
+    },
     /// The request failed, for the reason given.
-    Failed { reason: String },
-    Facts { facts: Box<Facts> },
+    Failed {
+        reason: String,
+    },
+    Facts {
+        facts: Box<Facts>,
+    },
     /// The peers that could not be reached, with the reason.
-    Unreached { peers: Vec<(IpAddr, u16, String)> },
-    Missing { digests: Vec<Digest> },
-    Plan { plan: Plan },
-    Applied { report: Report },
-    Authority { authority: Option<AuthorityFiles> },
-    SigningRequests { requests: Vec<SigningRequest> },
-    Objects { changed: Vec<String> },
-    Status { status: super::kube::ClusterStatus },
+    Unreached {
+        peers: Vec<(IpAddr, u16, String)>,
+    },
+    Missing {
+        digests: Vec<Digest>,
+    },
+    Plan {
+        plan: Plan,
+    },
+    Applied {
+        report: Report,
+    },
+    Authority {
+        authority: Option<AuthorityFiles>,
+    },
+    SigningRequests {
+        requests: Vec<SigningRequest>,
+    },
+    Objects {
+        changed: Vec<String>,
+    },
+    Status {
+        status: super::kube::ClusterStatus,
+    },
     /// Something a reset could not take back.
-    Leftovers { problems: Vec<String> },
+    Leftovers {
+        problems: Vec<String>,
+    },
 }
 
 /// Writes one frame.
 ///
 /// # Errors
 /// When the stream refuses.
-pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> io::Result<()> {
+pub async fn send<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    message: &T,
+) -> io::Result<()> {
     let json = serde_json::to_vec(message)?;
     let length = u32::try_from(json.len()).map_err(io::Error::other)?;
     let mut frame = length.to_be_bytes().to_vec();
@@ -125,7 +169,9 @@ pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message:
 ///
 /// # Errors
 /// When the stream breaks in the middle of a frame, or the frame is not what was expected.
-pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
+pub async fn receive<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<T>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -133,7 +179,9 @@ pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin))
     };
     let length = u32::from_be_bytes(length);
     if length > LIMIT {
-        return Err(io::Error::other(format!("a frame of {length} bytes is not from an ingot agent")));
+        return Err(io::Error::other(format!(
+            "a frame of {length} bytes is not from an ingot agent"
+        )));
     }
     let mut json = vec![0; length as usize];
     stream.read_exact(&mut json).await?;
@@ -147,17 +195,31 @@ mod tests {
     #[tokio::test]
     async fn frames_pass_and_foreign_bytes_are_refused() {
         let mut bytes = Vec::new();
-        send(&mut bytes, &Request::Facts { measure_disk: true }).await.unwrap();
+        send(&mut bytes, &Request::Facts { measure_disk: true })
+            .await
+            .unwrap();
         let request: Option<Request> = receive(&mut bytes.as_slice()).await.unwrap();
-        assert!(matches!(request, Some(Request::Facts { measure_disk: true })));
+        assert!(matches!(
+            request,
+            Some(Request::Facts { measure_disk: true })
+        ));
         assert!(receive::<Request>(&mut &b""[..]).await.unwrap().is_none());
-        let error = receive::<Request>(&mut &b"Welcome to host1!"[..]).await.unwrap_err();
-        assert!(error.to_string().contains("is not from an ingot agent"), "{error}");
+        let error = receive::<Request>(&mut &b"Welcome to host1!"[..])
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("is not from an ingot agent"),
+            "{error}"
+        );
     }
 
     #[test]
     fn authority_files_do_not_show_their_content() {
-        let file = AuthorityFile { name: "ca.key".into(), content: "PRIVATE".into(), mode: 0o600 };
+        let file = AuthorityFile {
+            name: "ca.key".into(),
+            content: "PRIVATE".into(),
+            mode: 0o600,
+        };
         assert_eq!(format!("{file:?}"), "AuthorityFile(ca.key)");
     }
 }

@@ -16,7 +16,12 @@ use std::time::{Duration, Instant};
 pub mod nftables;
 
 /// Directories below which workloads have mounts.
-const MOUNTS: [&str; 4] = ["/run/containerd", "/var/lib/containerd", "/var/lib/kubelet", "/run/netns/cni-"];
+const MOUNTS: [&str; 4] = [
+    "/run/containerd",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+    "/run/netns/cni-",
+];
 /// What programs made while they ran and no state describes.
 const RUNTIME: [&str; 8] = [
     "/run/containerd",
@@ -41,11 +46,21 @@ const TABLES: [(nftables::Family, &str); 4] = [
 /// Takes everything back; returns what could not be.
 pub fn reset() -> Vec<String> {
     let system = System::this_host(Arc::new(super::blobs::BlobStore::of_host()));
-    let run = |program: &str, args: &[&str]| system.commands.run(program, args).is_ok_and(|o| o.success());
+    let run = |program: &str, args: &[&str]| {
+        system
+            .commands
+            .run(program, args)
+            .is_ok_and(|o| o.success())
+    };
     let mut problems = Vec::new();
 
     // The kubelet first: it would start again what is stopped.
-    for unit in ["kubelet.service", "ingot-cni.path", "containerd.service", "ingot-registry.service"] {
+    for unit in [
+        "kubelet.service",
+        "ingot-cni.path",
+        "containerd.service",
+        "ingot-registry.service",
+    ] {
         if Path::new("/etc/systemd/system").join(unit).exists() {
             run("systemctl", &["stop", unit]);
         }
@@ -59,13 +74,18 @@ pub fn reset() -> Vec<String> {
             problems.push(format!("cannot unmount {path}: {error}"));
         }
     }
-    for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir("/run/netns")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         if entry.file_name().to_string_lossy().starts_with("cni-") {
             let _ = std::fs::remove_file(entry.path());
         }
     }
     for link in LINKS {
-        if Path::new("/sys/class/net").join(link).exists() && !run("ip", &["link", "delete", link]) {
+        if Path::new("/sys/class/net").join(link).exists() && !run("ip", &["link", "delete", link])
+        {
             problems.push(format!("cannot delete the network interface {link}"));
         }
     }
@@ -80,7 +100,9 @@ pub fn reset() -> Vec<String> {
 
     match ingot_engine::Journal::open(Path::new(paths::JOURNAL)) {
         Ok(journal) => match undo(&system, &journal, &|_| {}) {
-            Ok(failures) => problems.extend(failures.iter().map(|failure| crate::error::chain(failure))),
+            Ok(failures) => {
+                problems.extend(failures.iter().map(|failure| crate::error::chain(failure)))
+            }
             Err(error) => problems.push(crate::error::chain(&error)),
         },
         Err(error) => problems.push(crate::error::chain(&error)),
@@ -111,11 +133,19 @@ fn remove(path: &Path, problems: &mut Vec<String>) {
 fn workloads() -> Vec<(i32, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        let read =
+            |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
         let pod = read("cgroup").contains("kubepods");
-        let shim = std::fs::read_link(entry.path().join("exe"))
-            .is_ok_and(|exe| exe.starts_with(paths::RELEASES) && exe.to_string_lossy().contains("shim"));
+        let shim = std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| {
+            exe.starts_with(paths::RELEASES) && exe.to_string_lossy().contains("shim")
+        });
         if pod || shim {
             found.push((pid, read("comm").trim().to_owned()));
         }
@@ -131,7 +161,10 @@ fn kill_workloads() -> Result<(), String> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            let names: Vec<String> = left.iter().map(|(pid, name)| format!("{name} ({pid})")).collect();
+            let names: Vec<String> = left
+                .iter()
+                .map(|(pid, name)| format!("{name} ({pid})"))
+                .collect();
             return Err(names.join(", "));
         }
         for (pid, _) in left {

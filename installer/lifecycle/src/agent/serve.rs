@@ -26,10 +26,16 @@ pub async fn serve(
     while let Some(request) = receive::<Request>(input).await? {
         let reply = match request {
             Request::PutBlob { digest, size } => done(
-                BlobStore::of_host().put(&digest, size, input).await.map(|()| 1).map_err(|error| error.to_string()),
+                BlobStore::of_host()
+                    .put(&digest, size, input)
+                    .await
+                    .map(|()| 1)
+                    .map_err(|error| error.to_string()),
             ),
             Request::Lease { holder } => {
-                let taken = blocking(move || Lease::take(Path::new(paths::LEASE), &holder, None).map_err(|e| e.to_string()));
+                let taken = blocking(move || {
+                    Lease::take(Path::new(paths::LEASE), &holder, None).map_err(|e| e.to_string())
+                });
                 done(taken.await.map(|lease| {
                     held = Some(lease);
                     0
@@ -62,11 +68,19 @@ fn done(result: Result<usize, String>) -> Reply {
 }
 
 /// Runs work that blocks on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| format!("the agent's work was stopped: {error}"))?
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| format!("the agent's work was stopped: {error}"))?
 }
 
-async fn apply(states: Vec<String>, settings: serde_json::Value, output: &mut (impl AsyncWrite + Unpin)) -> io::Result<Reply> {
+async fn apply(
+    states: Vec<String>,
+    settings: serde_json::Value,
+    output: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<Reply> {
     let (events, mut inbox) = mpsc::unbounded_channel();
     let work = tokio::spawn(blocking(move || {
         states::apply_states(&states, &settings, &move |event| {
@@ -86,39 +100,60 @@ async fn apply(states: Vec<String>, settings: serde_json::Value, output: &mut (i
 async fn answer(request: Request) -> Reply {
     let result = match request {
         Request::Facts { measure_disk } => {
-            blocking(move || Ok(Reply::Facts { facts: Box::new(gather::facts(measure_disk)) })).await
+            blocking(move || {
+                Ok(Reply::Facts {
+                    facts: Box::new(gather::facts(measure_disk)),
+                })
+            })
+            .await
         }
-        Request::Reach { peers } => Ok(Reply::Unreached { peers: unreached(peers).await }),
+        Request::Reach { peers } => Ok(Reply::Unreached {
+            peers: unreached(peers).await,
+        }),
         Request::MissingBlobs { digests } => {
             let store = BlobStore::of_host();
-            Ok(Reply::Missing { digests: digests.into_iter().filter(|digest| !store.has(digest)).collect() })
+            Ok(Reply::Missing {
+                digests: digests
+                    .into_iter()
+                    .filter(|digest| !store.has(digest))
+                    .collect(),
+            })
         }
         Request::Plan { states, settings } => {
-            blocking(move || states::plan_states(&states, &settings)).await.map(|plan| Reply::Plan { plan })
+            blocking(move || states::plan_states(&states, &settings))
+                .await
+                .map(|plan| Reply::Plan { plan })
         }
         Request::ReadAuthority => authority::read().map(|authority| Reply::Authority { authority }),
         Request::WriteAuthority { authority: files } => {
-            blocking(move || authority::write(&files.files)).await.map(|changed| Reply::Done { changed })
+            blocking(move || authority::write(&files.files))
+                .await
+                .map(|changed| Reply::Done { changed })
         }
-        Request::Certificates { wanted, trust } => {
-            blocking(move || {
-                authority::write(&trust)?;
-                certificates::due(&wanted, &trust)
-            })
+        Request::Certificates { wanted, trust } => blocking(move || {
+            authority::write(&trust)?;
+            certificates::due(&wanted, &trust)
+        })
+        .await
+        .map(|requests| Reply::SigningRequests { requests }),
+        Request::InstallCertificates { signed } => blocking(move || certificates::install(&signed))
             .await
-            .map(|requests| Reply::SigningRequests { requests })
-        }
-        Request::InstallCertificates { signed } => {
-            blocking(move || certificates::install(&signed)).await.map(|changed| Reply::Done { changed })
-        }
-        Request::KubeApply { manifests } => kube::apply(&manifests).await.map(|changed| Reply::Objects { changed }),
+            .map(|changed| Reply::Done { changed }),
+        Request::KubeApply { manifests } => kube::apply(&manifests)
+            .await
+            .map(|changed| Reply::Objects { changed }),
         Request::KubeReady => kube::ready().await.map(|()| Reply::Done { changed: 0 }),
-        Request::KubeStatus { dns } => kube::status(dns).await.map(|status| Reply::Status { status }),
+        Request::KubeStatus { dns } => kube::status(dns)
+            .await
+            .map(|status| Reply::Status { status }),
         Request::Join { membership } => join(&membership).map(|changed| Reply::Done { changed }),
-        Request::Reset => blocking(|| Ok(reset::reset())).await.map(|problems| Reply::Leftovers { problems }),
-        Request::PutBlob { .. } | Request::Lease { .. } | Request::Listen { .. } | Request::Apply { .. } => {
-            Err("this request is answered by the loop".into())
-        }
+        Request::Reset => blocking(|| Ok(reset::reset()))
+            .await
+            .map(|problems| Reply::Leftovers { problems }),
+        Request::PutBlob { .. }
+        | Request::Lease { .. }
+        | Request::Listen { .. }
+        | Request::Apply { .. } => Err("this request is answered by the loop".into()),
     };
     result.unwrap_or_else(|reason| Reply::Failed { reason })
 }
@@ -128,8 +163,10 @@ fn join(membership: &Membership) -> Result<usize, String> {
         return Ok(0);
     }
     let json = serde_json::to_vec_pretty(membership).map_err(|error| error.to_string())?;
-    ingot_engine::resource::write_atomically(Path::new(paths::MEMBERSHIP), |_, file| io::Write::write_all(file, &json))
-        .map_err(|error| format!("cannot write {}: {error}", paths::MEMBERSHIP))?;
+    ingot_engine::resource::write_atomically(Path::new(paths::MEMBERSHIP), |_, file| {
+        io::Write::write_all(file, &json)
+    })
+    .map_err(|error| format!("cannot write {}: {error}", paths::MEMBERSHIP))?;
     Ok(1)
 }
 
@@ -143,5 +180,9 @@ async fn unreached(peers: Vec<(IpAddr, u16)>) -> Vec<(IpAddr, u16, String)> {
             Err(_) => Some((address, port, "no answer within 3 s".into())),
         }
     });
-    futures::future::join_all(asked).await.into_iter().flatten().collect()
+    futures::future::join_all(asked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -18,12 +18,17 @@ pub fn catalog() -> Catalog {
 /// # Errors
 /// Everything that is wrong, one per line.
 pub fn graph(states: &[String], settings: &serde_json::Value) -> Result<Graph, String> {
-    let declared = document::load(&catalog(), states, settings).map_err(|error| crate::error::chain(&error))?;
+    let declared = document::load(&catalog(), states, settings)
+        .map_err(|error| crate::error::chain(&error))?;
     Graph::resolve(declared).map_err(lines)
 }
 
 fn lines<E: std::error::Error + 'static>(errors: Vec<E>) -> String {
-    errors.iter().map(|error| crate::error::chain(error)).collect::<Vec<_>>().join("\n")
+    errors
+        .iter()
+        .map(|error| crate::error::chain(error))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn system() -> System {
@@ -40,7 +45,11 @@ fn journal() -> Result<Journal, String> {
 /// Everything that stands in the way.
 pub fn plan_states(states: &[String], settings: &serde_json::Value) -> Result<Plan, String> {
     let graph = graph(states, settings)?;
-    let journal = if Path::new(paths::JOURNAL).exists() { Some(journal()?) } else { None };
+    let journal = if Path::new(paths::JOURNAL).exists() {
+        Some(journal()?)
+    } else {
+        None
+    };
     plan(&system(), &graph, journal.as_ref()).map_err(lines)
 }
 
@@ -71,7 +80,10 @@ pub fn write_files(files: &[(String, String, u32)]) -> Result<usize, String> {
     use ingot_engine::resource::{Directory, File, Mode, Resource};
     let declare = |id: String, resource, require| Declared {
         id,
-        origin: Origin { file: "(certificates)".into(), line: 0 },
+        origin: Origin {
+            file: "(certificates)".into(),
+            line: 0,
+        },
         resource,
         require,
         watch: Vec::new(),
@@ -97,7 +109,11 @@ pub fn write_files(files: &[(String, String, u32)]) -> Result<usize, String> {
                 group: "root".into(),
                 exclusive: false,
             };
-            declared.push(declare(directory.clone(), Resource::Directory(resource), require));
+            declared.push(declare(
+                directory.clone(),
+                Resource::Directory(resource),
+                require,
+            ));
         }
         let resource = File {
             path: path.into(),
@@ -107,15 +123,24 @@ pub fn write_files(files: &[(String, String, u32)]) -> Result<usize, String> {
             group: "root".into(),
             secret: true,
         };
-        declared.push(declare(format!("file {}", path.display()), Resource::File(resource), vec![directory]));
+        declared.push(declare(
+            format!("file {}", path.display()),
+            Resource::File(resource),
+            vec![directory],
+        ));
     }
     let graph = Graph::resolve(declared).map_err(lines)?;
     let (system, journal) = (system(), journal()?);
     let plan = plan(&system, &graph, Some(&journal)).map_err(lines)?;
-    let report = apply(&system, &graph, &plan, &journal, &|_| {}).map_err(|error| crate::error::chain(&error))?;
+    let report = apply(&system, &graph, &plan, &journal, &|_| {})
+        .map_err(|error| crate::error::chain(&error))?;
     let failures = report.failures();
     if failures.is_empty() {
         return Ok(report.changed());
     }
-    Err(failures.iter().map(|(target, reason)| format!("{target}: {reason}")).collect::<Vec<_>>().join("\n"))
+    Err(failures
+        .iter()
+        .map(|(target, reason)| format!("{target}: {reason}"))
+        .collect::<Vec<_>>()
+        .join("\n"))
 }

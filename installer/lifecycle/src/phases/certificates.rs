@@ -14,17 +14,23 @@ const PHASE: &str = "certificates";
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let found = std::sync::Mutex::new(std::collections::BTreeMap::new());
     driver
-        .each(PHASE, |node| node.is_control_plane(), async |machine| {
-            if let Some(files) = machine.session.read_authority().await? {
-                found
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .insert(machine.node.name.to_string(), files);
-            }
-            Ok(0)
-        })
+        .each(
+            PHASE,
+            |node| node.is_control_plane(),
+            async |machine| {
+                if let Some(files) = machine.session.read_authority().await? {
+                    found
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .insert(machine.node.name.to_string(), files);
+                }
+                Ok(0)
+            },
+        )
         .await;
-    let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let found = found
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut held = found.iter();
     let authorities = match held.next() {
         Some((first, files)) => {
@@ -43,28 +49,42 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     // The authorities are on every control plane before anything is signed with them, so that a run
     // that ends here is continued with the same ones.
     driver
-        .each(PHASE, |node| node.is_control_plane(), async |machine| {
-            machine.session.write_authority(authorities.files()).await
-        })
+        .each(
+            PHASE,
+            |node| node.is_control_plane(),
+            async |machine| machine.session.write_authority(authorities.files()).await,
+        )
         .await;
     let cluster = driver.cluster.clone();
     driver
-        .each(PHASE, |_| true, async |machine| {
-            let wanted = host_certificates(&cluster, &machine.node);
-            let trust = authorities.public_files(&trust_names(&machine.node));
-            let due = machine.session.certificates_due(wanted.clone(), trust).await?;
-            if due.is_empty() {
-                return Ok(0);
-            }
-            // A host gets what the plan gives it, not what it asks for.
-            let planned = due.iter().all(|request| wanted.contains(&request.wanted));
-            if !planned {
-                return Err(Failure::machine("the host asks for certificates that are not its own"));
-            }
-            let signed: Result<Vec<_>, _> = due.iter().map(|request| authorities.sign(request)).collect();
-            let signed = signed.map_err(|error| Failure::new(FailureKind::Machine, &error))?;
-            machine.session.install_certificates(signed).await
-        })
+        .each(
+            PHASE,
+            |_| true,
+            async |machine| {
+                let wanted = host_certificates(&cluster, &machine.node);
+                let trust = authorities.public_files(&trust_names(&machine.node));
+                let due = machine
+                    .session
+                    .certificates_due(wanted.clone(), trust)
+                    .await?;
+                if due.is_empty() {
+                    return Ok(0);
+                }
+                // A host gets what the plan gives it, not what it asks for.
+                let planned = due.iter().all(|request| wanted.contains(&request.wanted));
+                if !planned {
+                    return Err(Failure::machine(
+                        "the host asks for certificates that are not its own",
+                    ));
+                }
+                let signed: Result<Vec<_>, _> = due
+                    .iter()
+                    .map(|request| authorities.sign(request))
+                    .collect();
+                let signed = signed.map_err(|error| Failure::new(FailureKind::Machine, &error))?;
+                machine.session.install_certificates(signed).await
+            },
+        )
         .await;
     driver.authorities = Some(authorities);
     Ok(())

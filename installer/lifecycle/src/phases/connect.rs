@@ -23,11 +23,15 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         .cluster
         .nodes
         .iter()
-        .filter(|node| driver.options.only.is_empty() || driver.options.only.contains(&node.name.to_string()))
+        .filter(|node| {
+            driver.options.only.is_empty() || driver.options.only.contains(&node.name.to_string())
+        })
         .cloned()
         .collect();
-    let known_hosts =
-        KnownHosts { file: driver.options.known_hosts.clone(), accept_new: driver.options.accept_new_host_keys };
+    let known_hosts = KnownHosts {
+        file: driver.options.known_hosts.clone(),
+        accept_new: driver.options.accept_new_host_keys,
+    };
     let progress = driver.progress(PHASE);
     let reaching = chosen.into_iter().map(|node| {
         let (known_hosts, progress) = (known_hosts.clone(), progress.clone());
@@ -54,14 +58,35 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         let name = node.name.to_string();
         match session {
             Ok(session) => {
-                driver.tell(Event::NodeFinished { node: name.clone(), phase: PHASE.into(), changed: 0 });
-                driver.machines.insert(name, Machine { node, session, facts: Facts::default() });
+                driver.tell(Event::NodeFinished {
+                    node: name.clone(),
+                    phase: PHASE.into(),
+                    changed: 0,
+                });
+                driver.machines.insert(
+                    name,
+                    Machine {
+                        node,
+                        session,
+                        facts: Facts::default(),
+                    },
+                );
             }
             Err(failure) => driver.fail(&name, PHASE, failure),
         }
     }
     if driver.machines.is_empty() {
-        return Err(Failure::machine("no host can be reached"));
+        // Wrong keys or passwords on all hosts are a matter of the input, not of the machines.
+        let input = driver
+            .failed
+            .values()
+            .all(|failure| failure.kind == FailureKind::Input);
+        let kind = if input {
+            FailureKind::Input
+        } else {
+            FailureKind::Machine
+        };
+        return Err(Failure::text(kind, "no host can be reached"));
     }
     Ok(())
 }
@@ -81,17 +106,32 @@ fn target(ssh: &Ssh, timeout: std::time::Duration) -> Result<SshTarget, Failure>
         key_file: ssh.key_file.clone(),
         passphrase: std::env::var("INGOT_SSH_PASSPHRASE").ok().map(Secret::new),
         sudo,
-        jump: ssh.jump.as_ref().map(|jump| target(jump, timeout).map(Box::new)).transpose()?,
+        jump: ssh
+            .jump
+            .as_ref()
+            .map(|jump| target(jump, timeout).map(Box::new))
+            .transpose()?,
         timeout,
     })
 }
 
 /// The first line of a file that only its owner may read.
 fn password(path: &Path) -> Result<Secret, Failure> {
-    let refuse = |why: String| Failure::text(FailureKind::Input, format!("cannot use {}: {why}", path.display()));
-    let mode = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.permissions().mode();
+    let refuse = |why: String| {
+        Failure::text(
+            FailureKind::Input,
+            format!("cannot use {}: {why}", path.display()),
+        )
+    };
+    let mode = std::fs::metadata(path)
+        .map_err(|error| refuse(error.to_string()))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
-        return Err(refuse(format!("others may read it (mode {:04o}); run chmod 600 on it", mode & 0o7777)));
+        return Err(refuse(format!(
+            "others may read it (mode {:04o}); run chmod 600 on it",
+            mode & 0o7777
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
     match text.lines().next() {

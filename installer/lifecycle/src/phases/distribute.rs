@@ -17,7 +17,10 @@ const PHASE: &str = "distribute";
 /// # Errors
 /// When the bundle lacks a component.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    driver.bundle.require_components(&REQUIRED).map_err(|error| Failure::new(FailureKind::Input, &error))?;
+    driver
+        .bundle
+        .require_components(&REQUIRED)
+        .map_err(|error| Failure::new(FailureKind::Input, &error))?;
     let bundle = driver.bundle.clone();
     let progress = driver.progress(PHASE);
     driver
@@ -26,7 +29,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             |_| true,
             async |machine| {
                 let blobs = wanted(&bundle, &machine.node);
-                let missing = machine.session.missing(blobs.keys().copied().collect()).await?;
+                let missing = machine
+                    .session
+                    .missing(blobs.keys().copied().collect())
+                    .await?;
                 let total: u64 = missing.iter().filter_map(|digest| blobs.get(digest)).sum();
                 let name = machine.node.name.to_string();
                 let (mut before, mut told) = (0, 0);
@@ -42,7 +48,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
                             progress.tell(&name, text, Some(done as f64 / total.max(1) as f64));
                         }
                     };
-                    machine.session.put_blob(*digest, size, reader, &mut report).await?;
+                    machine
+                        .session
+                        .put_blob(*digest, size, reader, &mut report)
+                        .await?;
                     before += size;
                 }
                 Ok(missing.len())
@@ -55,11 +64,15 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
 /// Digest and size of everything the node needs on its own disk.
 fn wanted(bundle: &VerifiedBundle, node: &Node) -> BTreeMap<Digest, u64> {
     let own = programs(node);
-    let needed = bundle.manifest().components.iter().filter(|component| match component.kind {
-        Kind::HostBinaries => own.contains(&component.name.as_str()),
-        Kind::Image => node.is_control_plane(),
-        Kind::OsPackage | Kind::Installer => false,
-    });
+    let needed = bundle
+        .manifest()
+        .components
+        .iter()
+        .filter(|component| match component.kind {
+            Kind::HostBinaries => own.contains(&component.name.as_str()),
+            Kind::Image => node.is_control_plane(),
+            Kind::OsPackage | Kind::Installer => false,
+        });
     needed
         .flat_map(|component| std::iter::once(&component.manifest).chain(&component.blobs))
         .map(|descriptor| (descriptor.digest, descriptor.size))
@@ -73,7 +86,11 @@ fn stream(bundle: &VerifiedBundle, digest: Digest) -> impl tokio::io::AsyncRead 
     std::thread::spawn(move || {
         let mut reader = match bundle.blob(&digest) {
             Ok(reader) => reader,
-            Err(error) => return drop(chunks.blocking_send(Err(std::io::Error::other(crate::error::chain(&error))))),
+            Err(error) => {
+                return drop(
+                    chunks.blocking_send(Err(std::io::Error::other(crate::error::chain(&error)))),
+                );
+            }
         };
         loop {
             let mut buffer = vec![0; 256 << 10];
@@ -89,6 +106,8 @@ fn stream(bundle: &VerifiedBundle, digest: Digest) -> impl tokio::io::AsyncRead 
             }
         }
     });
-    let stream = futures::stream::unfold(inbox, |mut inbox| async move { Some((inbox.recv().await?, inbox)) });
+    let stream = futures::stream::unfold(inbox, |mut inbox| async move {
+        Some((inbox.recv().await?, inbox))
+    });
     tokio_util::io::StreamReader::new(Box::pin(stream))
 }

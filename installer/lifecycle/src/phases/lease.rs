@@ -9,8 +9,17 @@ use crate::error::Failure;
 /// When another installer holds the lease of any host: two runs must not share a cluster.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let holder = driver.options.holder.clone();
-    driver.each("lease", |_| true, async |machine| machine.session.lease(&holder).await.map(|()| 0)).await;
-    let held = driver.failed.values().find(|failure| failure.phase.as_deref() == Some("lease"));
+    driver
+        .each(
+            "lease",
+            |_| true,
+            async |machine| machine.session.lease(&holder).await.map(|()| 0),
+        )
+        .await;
+    let held = driver
+        .failed
+        .values()
+        .find(|failure| failure.phase.as_deref() == Some("lease"));
     match held {
         Some(failure) => Err(failure.clone()),
         None => Ok(()),

@@ -10,7 +10,11 @@ use crate::error::Failure;
 /// When too few control planes are left for etcd to have a majority.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let all = driver.cluster.control_planes().count();
-    let here = driver.machines.values().filter(|machine| machine.node.is_control_plane()).count();
+    let here = driver
+        .machines
+        .values()
+        .filter(|machine| machine.node.is_control_plane())
+        .count();
     if here * 2 <= all && driver.options.only.is_empty() {
         return Err(Failure::machine(format!(
             "only {here} of {all} control planes can be worked on; etcd needs a majority of them to start"

@@ -13,15 +13,26 @@ const PHASE: &str = "objects";
 /// # Errors
 /// When no control plane accepts the objects in time.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    let ca = driver.authorities.as_ref().map_or("", |a| a.certificate(Authority::Cluster)).to_owned();
-    let site_dns = driver.machines.values().any(|machine| !machine.facts.name_servers.is_empty());
+    let ca = driver
+        .authorities
+        .as_ref()
+        .map_or("", |a| a.certificate(Authority::Cluster))
+        .to_owned();
+    let site_dns = driver
+        .machines
+        .values()
+        .any(|machine| !machine.facts.name_servers.is_empty());
     let settings = settings::manifest_settings(&driver.cluster, &driver.release, &ca, site_dns);
     let manifests = manifests::render(&settings).map_err(Failure::bug)?;
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
     loop {
         let mut last = Failure::machine("no control plane takes part");
-        for machine in driver.machines.values_mut().filter(|machine| machine.node.is_control_plane()) {
+        for machine in driver
+            .machines
+            .values_mut()
+            .filter(|machine| machine.node.is_control_plane())
+        {
             match machine.session.kube_apply(manifests.clone()).await {
                 Ok(changed) => {
                     driver.changed += changed.len();

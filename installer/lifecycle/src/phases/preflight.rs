@@ -12,18 +12,35 @@ use std::net::IpAddr;
 /// # Errors
 /// When any host will not do, before anything was changed.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    let facts = driver.machines.iter().map(|(name, machine)| (name.clone(), machine.facts.clone())).collect();
+    let facts = driver
+        .machines
+        .iter()
+        .map(|(name, machine)| (name.clone(), machine.facts.clone()))
+        .collect();
     let mut findings = judge(&driver.cluster, &facts);
     findings.extend(reachability(driver).await);
     let mut errors: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+    let mut warnings: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for finding in findings {
-        let ignored = driver.options.ignored_checks.iter().any(|name| name == finding.check);
+        let ignored = driver
+            .options
+            .ignored_checks
+            .iter()
+            .any(|name| name == finding.check);
         if finding.severity == Severity::Error && !ignored {
             let text = format!("[{}] {}", finding.check, finding.message);
             errors.entry(finding.node.clone()).or_default().push(text);
         } else {
-            driver.tell(Event::Warning { node: finding.node, message: finding.message });
+            warnings
+                .entry(finding.message)
+                .or_default()
+                .extend(finding.node);
         }
+    }
+    // What is true of many hosts is said once.
+    for (message, nodes) in warnings {
+        let node = (!nodes.is_empty()).then(|| nodes.join(", "));
+        driver.tell(Event::Warning { node, message });
     }
     if errors.is_empty() {
         return Ok(());
@@ -37,8 +54,11 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         .collect();
     let count = lines.len();
     let noun = if count == 1 { "problem" } else { "problems" };
-    Err(Failure::machine(format!("{count} {noun} on the hosts, nothing was changed:\n  {}", lines.join("\n  ")))
-        .hint("mend them, or pass --ignore-check NAME for those you know better about"))
+    Err(Failure::machine(format!(
+        "{count} {noun} on the hosts, nothing was changed:\n  {}",
+        lines.join("\n  ")
+    ))
+    .hint("mend them, or pass --ignore-check NAME for those you know better about"))
 }
 
 /// Every fresh host listens on the ports the cluster will use, and every host tries every other.
@@ -55,12 +75,19 @@ async fn reachability(driver: &mut Driver) -> Vec<Finding> {
         .map(|(name, machine)| (name.clone(), machine.node.address, ports(machine)))
         .collect();
     driver
-        .each("preflight", |_| true, async |machine| {
-            if machine.facts.membership.is_none() {
-                machine.session.listen(crate::preflight::peer_ports(&machine.node)).await?;
-            }
-            Ok(0)
-        })
+        .each(
+            "preflight",
+            |_| true,
+            async |machine| {
+                if machine.facts.membership.is_none() {
+                    machine
+                        .session
+                        .listen(crate::preflight::peer_ports(&machine.node))
+                        .await?;
+                }
+                Ok(0)
+            },
+        )
         .await;
     let found = std::sync::Mutex::new(Vec::new());
     driver
@@ -82,6 +109,14 @@ async fn reachability(driver: &mut Driver) -> Vec<Finding> {
             Ok(0)
         })
         .await;
-    driver.each("preflight", |_| true, async |machine| machine.session.listen(Vec::new()).await.map(|()| 0)).await;
-    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    driver
+        .each(
+            "preflight",
+            |_| true,
+            async |machine| machine.session.listen(Vec::new()).await.map(|()| 0),
+        )
+        .await;
+    found
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

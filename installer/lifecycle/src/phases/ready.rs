@@ -1,8 +1,9 @@
 //! Waits until every node that takes part is Ready, the platform's pods run and DNS answers; labels nodes.
 
-use crate::agent::kube::ClusterStatus;
+use crate::agent::kube::{ClusterStatus, PodStatus};
 use crate::driver::Driver;
 use crate::error::Failure;
+use crate::event::Event;
 use crate::manifests;
 use std::time::{Duration, Instant};
 
@@ -15,24 +16,38 @@ const PHASE: &str = "ready";
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
-    let wanted: Vec<_> = driver.machines.values().map(|machine| machine.node.clone()).collect();
-    let name = format!("kubernetes.default.svc.{}", driver.cluster.network.cluster_domain);
+    let wanted: Vec<_> = driver
+        .machines
+        .values()
+        .map(|machine| machine.node.clone())
+        .collect();
+    let name = format!(
+        "kubernetes.default.svc.{}",
+        driver.cluster.network.cluster_domain
+    );
     let dns = driver.cluster.dns_address().map(|address| (address, name));
     let mut labelled = false;
     loop {
         let Some(machine) = driver.any_control_plane() else {
             return Err(Failure::machine("no control plane is left"));
         };
-        let (via, status) = (machine.node.name.to_string(), machine.session.kube_status(dns.clone()).await);
+        let (via, status) = (
+            machine.node.name.to_string(),
+            machine.session.kube_status(dns.clone()).await,
+        );
         let missing = match &status {
             Ok(status) => missing(status, &wanted),
             Err(failure) => vec![failure.message.clone()],
         };
         if let Ok(status) = &status {
-            let registered = |node: &&ingot_cluster::Node| status.nodes.iter().any(|n| n.name == node.name.as_str());
+            let registered = |node: &&ingot_cluster::Node| {
+                status.nodes.iter().any(|n| n.name == node.name.as_str())
+            };
             if !labelled && wanted.iter().all(|node| registered(&node)) {
-                let labels: String =
-                    wanted.iter().map(|node| manifests::node(node.name.as_str(), &node.roles, &node.labels)).collect();
+                let labels: String = wanted
+                    .iter()
+                    .map(|node| manifests::node(node.name.as_str(), &node.roles, &node.labels))
+                    .collect();
                 if let Some(machine) = driver.any_control_plane()
                     && let Ok(changed) = machine.session.kube_apply(labels).await
                 {
@@ -42,32 +57,67 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             }
         }
         if missing.is_empty() && labelled {
+            for pod in status
+                .iter()
+                .flat_map(|status| &status.pods)
+                .filter(|pod| !pod.ready)
+            {
+                let message = format!("{} is still starting; the cluster can be used", pod.name);
+                driver.tell(Event::Warning {
+                    node: None,
+                    message,
+                });
+            }
             return Ok(());
         }
         if Instant::now() > deadline {
             return Err(Failure::machine(format!("the cluster is not ready:\n  {}", missing.join("\n  ")))
                 .hint("run the same command again to go on waiting; `ingot status` shows the present state"));
         }
-        progress.tell(&via, missing.first().cloned().unwrap_or_else(|| "label the nodes".into()), None);
+        progress.tell(
+            &via,
+            missing
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "label the nodes".into()),
+            None,
+        );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+}
+
+/// Pods that need half a minute of measurements before they call themselves ready. The cluster works
+/// without them.
+fn is_late(pod: &PodStatus) -> bool {
+    pod.name.starts_with("kube-system/metrics-server-")
 }
 
 /// What is still missing, in words.
 fn missing(status: &ClusterStatus, wanted: &[ingot_cluster::Node]) -> Vec<String> {
     let mut missing = Vec::new();
     for node in wanted {
-        match status.nodes.iter().find(|found| found.name == node.name.as_str()) {
+        match status
+            .nodes
+            .iter()
+            .find(|found| found.name == node.name.as_str())
+        {
             None => missing.push(format!("node {} has not registered", node.name)),
-            Some(found) if !found.ready => missing.push(format!("node {} is not ready: {}", node.name, found.reason)),
+            Some(found) if !found.ready => {
+                missing.push(format!("node {} is not ready: {}", node.name, found.reason))
+            }
             Some(_) => {}
         }
     }
     // Pods of nodes that do not take part may be down; that is told elsewhere.
-    let here = |pod: &&crate::agent::kube::PodStatus| {
+    let here = |pod: &&PodStatus| {
         pod.node.is_empty() || wanted.iter().any(|node| node.name.as_str() == pod.node)
     };
-    for pod in status.pods.iter().filter(here).filter(|pod| !pod.ready) {
+    for pod in status
+        .pods
+        .iter()
+        .filter(here)
+        .filter(|pod| !pod.ready && !is_late(pod))
+    {
         missing.push(format!("pod {} is not ready: {}", pod.name, pod.state));
     }
     if let Some(reason) = &status.dns {

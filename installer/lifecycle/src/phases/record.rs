@@ -9,13 +9,25 @@ use crate::facts::Membership;
 /// # Errors
 /// Never by itself; hosts that fail drop out.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    let (cluster, version) = (driver.cluster.name.to_string(), driver.release.version.clone());
+    let (cluster, version) = (
+        driver.cluster.name.to_string(),
+        driver.release.version.clone(),
+    );
     driver
-        .each("record", |_| true, async |machine| {
-            let node = machine.node.name.to_string();
-            let membership = Membership { format_version: 1, cluster: cluster.clone(), node, version: version.clone() };
-            machine.session.join(membership).await
-        })
+        .each(
+            "record",
+            |_| true,
+            async |machine| {
+                let node = machine.node.name.to_string();
+                let membership = Membership {
+                    format_version: 1,
+                    cluster: cluster.clone(),
+                    node,
+                    version: version.clone(),
+                };
+                machine.session.join(membership).await
+            },
+        )
         .await;
     Ok(())
 }

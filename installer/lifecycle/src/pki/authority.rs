@@ -3,8 +3,8 @@
 use super::{Authority, CertificateRequest, Signed, SigningRequest, Usage};
 use crate::agent::protocol::{AuthorityFile, AuthorityFiles};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -28,7 +28,9 @@ pub enum PkiError {
         source: rcgen::Error,
     },
     /// The host's set of authority files is not whole.
-    #[error("the authority file {name} is missing; restore /etc/kubernetes/pki from a backup or another control plane")]
+    #[error(
+        "the authority file {name} is missing; restore /etc/kubernetes/pki from a backup or another control plane"
+    )]
     Missing {
         /// Which.
         name: String,
@@ -47,7 +49,10 @@ impl std::fmt::Debug for Authorities {
 }
 
 fn made(what: &str) -> impl Fn(rcgen::Error) -> PkiError + '_ {
-    move |source| PkiError::Make { what: what.into(), source }
+    move |source| PkiError::Make {
+        what: what.into(),
+        source,
+    }
 }
 
 impl Authorities {
@@ -59,7 +64,14 @@ impl Authorities {
     pub fn generate() -> Result<Self, PkiError> {
         let mut files = BTreeMap::new();
         let mut keep = |name: &str, content: String, mode| {
-            files.insert(name.to_owned(), AuthorityFile { name: name.into(), content, mode });
+            files.insert(
+                name.to_owned(),
+                AuthorityFile {
+                    name: name.into(),
+                    content,
+                    mode,
+                },
+            );
         };
         for authority in Authority::ALL {
             let what = authority.common_name();
@@ -74,13 +86,25 @@ impl Authorities {
             ];
             valid_for(&mut params, AUTHORITY_LIFE);
             let certificate = params.self_signed(&key).map_err(made(what))?;
-            keep(&format!("{}.crt", authority.file()), certificate.pem(), 0o644);
-            keep(&format!("{}.key", authority.file()), key.serialize_pem(), 0o600);
+            keep(
+                &format!("{}.crt", authority.file()),
+                certificate.pem(),
+                0o644,
+            );
+            keep(
+                &format!("{}.key", authority.file()),
+                key.serialize_pem(),
+                0o600,
+            );
         }
         let tokens = KeyPair::generate().map_err(made("the key for service account tokens"))?;
         keep("sa.key", tokens.serialize_pem(), 0o600);
         keep("sa.pub", tokens.public_key_pem(), 0o644);
-        keep("encryption.yaml", encryption_configuration(&rand::random::<[u8; 32]>()), 0o600);
+        keep(
+            "encryption.yaml",
+            encryption_configuration(&rand::random::<[u8; 32]>()),
+            0o600,
+        );
         Ok(Self { files })
     }
 
@@ -89,7 +113,11 @@ impl Authorities {
     /// # Errors
     /// [`PkiError::Missing`].
     pub fn from_files(files: AuthorityFiles) -> Result<Self, PkiError> {
-        let files: BTreeMap<_, _> = files.files.into_iter().map(|file| (file.name.clone(), file)).collect();
+        let files: BTreeMap<_, _> = files
+            .files
+            .into_iter()
+            .map(|file| (file.name.clone(), file))
+            .collect();
         for name in Self::names() {
             if !files.contains_key(&name) {
                 return Err(PkiError::Missing { name });
@@ -111,17 +139,25 @@ impl Authorities {
 
     /// All files, for a control plane.
     pub fn files(&self) -> AuthorityFiles {
-        AuthorityFiles { files: self.files.values().cloned().collect() }
+        AuthorityFiles {
+            files: self.files.values().cloned().collect(),
+        }
     }
 
     /// The named files that need no secrecy, for every host.
     pub fn public_files(&self, names: &[&str]) -> Vec<AuthorityFile> {
-        names.iter().filter(|name| !name.ends_with(".key")).filter_map(|name| self.files.get(*name).cloned()).collect()
+        names
+            .iter()
+            .filter(|name| !name.ends_with(".key"))
+            .filter_map(|name| self.files.get(*name).cloned())
+            .collect()
     }
 
     /// The certificate of an authority, PEM.
     pub fn certificate(&self, authority: Authority) -> &str {
-        self.files.get(&format!("{}.crt", authority.file())).map_or("", |file| &file.content)
+        self.files
+            .get(&format!("{}.crt", authority.file()))
+            .map_or("", |file| &file.content)
     }
 
     /// Signs a certificate for the public key of `request`.
@@ -130,15 +166,23 @@ impl Authorities {
     /// When the key is malformed.
     pub fn sign(&self, request: &SigningRequest) -> Result<Signed, PkiError> {
         let wanted = &request.wanted;
-        let public = SubjectPublicKeyInfo::from_pem(&request.public_key).map_err(made(&wanted.path))?;
-        Ok(Signed { path: wanted.path.clone(), certificate: self.certify(wanted, &public, LEAF_LIFE)? })
+        let public =
+            SubjectPublicKeyInfo::from_pem(&request.public_key).map_err(made(&wanted.path))?;
+        Ok(Signed {
+            path: wanted.path.clone(),
+            certificate: self.certify(wanted, &public, LEAF_LIFE)?,
+        })
     }
 
     /// Makes a key and a certificate for a person.
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn issue(&self, wanted: &CertificateRequest, life: Duration) -> Result<(String, String), PkiError> {
+    pub fn issue(
+        &self,
+        wanted: &CertificateRequest,
+        life: Duration,
+    ) -> Result<(String, String), PkiError> {
         let key = KeyPair::generate().map_err(made(&wanted.common_name))?;
         Ok((self.certify(wanted, &key, life)?, key.serialize_pem()))
     }
@@ -153,9 +197,15 @@ impl Authorities {
         let name = format!("{}.key", wanted.authority.file());
         let key = self.files.get(&name).ok_or(PkiError::Missing { name })?;
         let key = KeyPair::from_pem(&key.content).map_err(made(what))?;
-        let issuer = Issuer::from_ca_cert_pem(self.certificate(wanted.authority), key).map_err(made(what))?;
+        let issuer = Issuer::from_ca_cert_pem(self.certificate(wanted.authority), key)
+            .map_err(made(what))?;
         let mut params = CertificateParams::new(wanted.dns_names.clone()).map_err(made(what))?;
-        params.subject_alt_names.extend(wanted.addresses.iter().map(|address| SanType::IpAddress(*address)));
+        params.subject_alt_names.extend(
+            wanted
+                .addresses
+                .iter()
+                .map(|address| SanType::IpAddress(*address)),
+        );
         params.distinguished_name = subject(&wanted.common_name, wanted.organization.as_deref());
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -7,10 +7,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The public files of the authorities that a host needs, below [`paths::PKI`].
 pub fn trust_names(node: &Node) -> Vec<&'static str> {
-    if node.is_control_plane() { vec!["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt"] } else { vec!["ca.crt"] }
+    if node.is_control_plane() {
+        vec!["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt"]
+    } else {
+        vec!["ca.crt"]
+    }
 }
 
-fn request(path: &str, authority: Authority, common_name: &str, usages: &[Usage]) -> CertificateRequest {
+fn request(
+    path: &str,
+    authority: Authority,
+    common_name: &str,
+    usages: &[Usage],
+) -> CertificateRequest {
     CertificateRequest {
         path: format!("{}/{path}", paths::PKI),
         authority,
@@ -47,10 +56,21 @@ pub fn host_certificates(cluster: &Cluster, node: &Node) -> Vec<CertificateReque
     let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let here = [node.address, loopback[0], loopback[1]];
     let mut all = vec![
-        request("kubelet-client", Own, &format!("system:node:{name}"), &[Client]).of("system:nodes"),
-        request("kubelet-server", Own, &format!("system:node:{name}"), &[Server])
-            .of("system:nodes")
-            .valid_for(&[name], &[node.address]),
+        request(
+            "kubelet-client",
+            Own,
+            &format!("system:node:{name}"),
+            &[Client],
+        )
+        .of("system:nodes"),
+        request(
+            "kubelet-server",
+            Own,
+            &format!("system:node:{name}"),
+            &[Server],
+        )
+        .of("system:nodes")
+        .valid_for(&[name], &[node.address]),
     ];
     if !node.is_control_plane() {
         return all;
@@ -62,28 +82,61 @@ pub fn host_certificates(cluster: &Cluster, node: &Node) -> Vec<CertificateReque
     };
     all.extend([
         request("apiserver", Own, "kube-apiserver", &[Server]).valid_for(&names, &addresses),
-        request("apiserver-kubelet-client", Own, "kube-apiserver-kubelet-client", &[Client]).of("ingot:api-servers"),
-        request("apiserver-etcd-client", Etcd, "kube-apiserver-etcd-client", &[Client]),
-        request("front-proxy-client", FrontProxy, "front-proxy-client", &[Client]),
+        request(
+            "apiserver-kubelet-client",
+            Own,
+            "kube-apiserver-kubelet-client",
+            &[Client],
+        )
+        .of("ingot:api-servers"),
+        request(
+            "apiserver-etcd-client",
+            Etcd,
+            "kube-apiserver-etcd-client",
+            &[Client],
+        ),
+        request(
+            "front-proxy-client",
+            FrontProxy,
+            "front-proxy-client",
+            &[Client],
+        ),
         member("etcd/server", &[Server, Client]),
         member("etcd/peer", &[Server, Client]),
-        request("controller-manager", Own, "system:kube-controller-manager", &[Client]),
-        request("controller-manager-server", Own, "kube-controller-manager", &[Server])
-            .valid_for(&["localhost", name], &here),
+        request(
+            "controller-manager",
+            Own,
+            "system:kube-controller-manager",
+            &[Client],
+        ),
+        request(
+            "controller-manager-server",
+            Own,
+            "kube-controller-manager",
+            &[Server],
+        )
+        .valid_for(&["localhost", name], &here),
         request("scheduler", Own, "system:kube-scheduler", &[Client]),
-        request("scheduler-server", Own, "kube-scheduler", &[Server]).valid_for(&["localhost", name], &here),
+        request("scheduler-server", Own, "kube-scheduler", &[Server])
+            .valid_for(&["localhost", name], &here),
         // The agent's own: it puts the first bindings in place, so it must be in a group that needs none.
         request("ingot-agent", Own, "ingot:agent", &[Client]).of("system:masters"),
-        request("registry", Own, "ingot-registry", &[Server]).valid_for(&[name, paths::REGISTRY], &here),
+        request("registry", Own, "ingot-registry", &[Server])
+            .valid_for(&[name, paths::REGISTRY], &here),
     ]);
     all
 }
 
 fn api_server_names(cluster: &Cluster, node: &Node, here: &[IpAddr]) -> (Vec<String>, Vec<IpAddr>) {
     let domain = &cluster.network.cluster_domain;
-    let mut names: Vec<String> = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"]
-        .map(String::from)
-        .to_vec();
+    let mut names: Vec<String> = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "localhost",
+    ]
+    .map(String::from)
+    .to_vec();
     names.push(format!("kubernetes.default.svc.{domain}"));
     names.push(node.name.to_string());
     let mut addresses = here.to_vec();

@@ -11,7 +11,9 @@ const WARNING: f64 = 2.0;
 pub(super) fn skew(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let mut clocks: Vec<f64> = all.values().map(|facts| facts.clock).collect();
     clocks.sort_by(f64::total_cmp);
-    let Some(&middle) = clocks.get(clocks.len() / 2) else { return Vec::new() };
+    let Some(&middle) = clocks.get(clocks.len() / 2) else {
+        return Vec::new();
+    };
     let off = |(node, facts): (&String, &crate::facts::Facts)| {
         let seconds = facts.clock - middle;
         let way = if seconds > 0.0 { "ahead of" } else { "behind" };

@@ -9,10 +9,16 @@ fn shared(all: &AllFacts, of: impl Fn(&Facts) -> &str) -> Vec<(String, Vec<Strin
     let mut holders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (node, facts) in all {
         if !of(facts).is_empty() {
-            holders.entry(of(facts).to_owned()).or_default().push(node.clone());
+            holders
+                .entry(of(facts).to_owned())
+                .or_default()
+                .push(node.clone());
         }
     }
-    holders.into_iter().filter(|(_, nodes)| nodes.len() > 1).collect()
+    holders
+        .into_iter()
+        .filter(|(_, nodes)| nodes.len() > 1)
+        .collect()
 }
 
 pub(super) fn machine_ids(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
@@ -22,7 +28,11 @@ pub(super) fn machine_ids(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
             "{} share the machine-id {id}; on all but one run: rm /etc/machine-id && systemd-machine-id-setup, and reboot",
             nodes.join(" and ")
         );
-        found.extend(nodes.iter().map(|node| error("machine-id", node, text.clone())));
+        found.extend(
+            nodes
+                .iter()
+                .map(|node| error("machine-id", node, text.clone())),
+        );
     }
     found
 }
@@ -30,8 +40,15 @@ pub(super) fn machine_ids(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
 pub(super) fn hostnames(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for (name, nodes) in shared(all, |facts| &facts.hostname) {
-        let text = format!("{} share the host name `{name}`; rename with hostnamectl set-hostname", nodes.join(" and "));
-        found.extend(nodes.iter().map(|node| error("hostname", node, text.clone())));
+        let text = format!(
+            "{} share the host name `{name}`; rename with hostnamectl set-hostname",
+            nodes.join(" and ")
+        );
+        found.extend(
+            nodes
+                .iter()
+                .map(|node| error("hostname", node, text.clone())),
+        );
     }
     found
 }

@@ -6,7 +6,11 @@ use ingot_cluster::{Cluster, Node};
 
 /// TCP ports that other nodes must reach, and so are probed between nodes.
 pub fn peer_ports(node: &Node) -> Vec<u16> {
-    if node.is_control_plane() { vec![paths::API_PORT, 2379, 2380, 10250, paths::REGISTRY_PORT] } else { vec![10250] }
+    if node.is_control_plane() {
+        vec![paths::API_PORT, 2379, 2380, 10250, paths::REGISTRY_PORT]
+    } else {
+        vec![10250]
+    }
 }
 
 /// TCP ports that must be free on the node, with their user.
@@ -35,19 +39,33 @@ fn needed(node: &Node) -> Vec<(u16, &'static str)> {
 pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
     /// The programs of ours that may hold our ports after an interrupted run.
     const OURS: [&str; 10] = [
-        "ingot", "kubelet", "kube-proxy", "haproxy", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler",
-        "containerd", "flanneld",
+        "ingot",
+        "kubelet",
+        "kube-proxy",
+        "haproxy",
+        "kube-apiserver",
+        "etcd",
+        "kube-controller",
+        "kube-scheduler",
+        "containerd",
+        "flanneld",
     ];
     let mut found = Vec::new();
     for node in &cluster.nodes {
-        let Some(facts) = all.get(node.name.as_str()) else { continue };
+        let Some(facts) = all.get(node.name.as_str()) else {
+            continue;
+        };
         let installed = facts.membership.is_some() || facts.foreign.is_empty();
         for (port, user) in needed(node) {
-            let Some(program) = facts.listening.get(&port) else { continue };
+            let Some(program) = facts.listening.get(&port) else {
+                continue;
+            };
             if installed && OURS.contains(&program.as_str()) {
                 continue;
             }
-            let text = format!("TCP port {port} is taken by `{program}`; {user} needs it: stop that program or move it");
+            let text = format!(
+                "TCP port {port} is taken by `{program}`; {user} needs it: stop that program or move it"
+            );
             found.push(error("ports", node.name.as_str(), text));
         }
     }
@@ -68,7 +86,9 @@ pub(super) fn foreign(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
 pub(super) fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for (node, facts) in all {
-        let Some(member) = &facts.membership else { continue };
+        let Some(member) = &facts.membership else {
+            continue;
+        };
         if member.cluster != cluster.name.as_str() {
             let text = format!(
                 "it belongs to the cluster `{}`, not to `{}`; use its own cluster.yaml, or take it out with `ingot node reset`",
@@ -76,7 +96,10 @@ pub(super) fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
             );
             found.push(error("membership", node, text));
         } else if member.node != *node {
-            let text = format!("it is the node `{}` of this cluster; a node cannot be renamed, reset it first", member.node);
+            let text = format!(
+                "it is the node `{}` of this cluster; a node cannot be renamed, reset it first",
+                member.node
+            );
             found.push(error("membership", node, text));
         }
     }

@@ -22,15 +22,20 @@ pub(super) struct Client {
 impl client::Handler for Client {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
         let key = key.public_key();
         let (host, port, address) = &self.target;
         let known_hosts = self.known_hosts.file.display().to_string();
         let refusal = match self.known_hosts.judge(host, *port, &key) {
             Verdict::Trusted => return Ok(true),
-            Verdict::Unknown => {
-                TransportError::UnknownKey { address: address.clone(), fingerprint: fingerprint(&key), known_hosts }
-            }
+            Verdict::Unknown => TransportError::UnknownKey {
+                address: address.clone(),
+                fingerprint: fingerprint(&key),
+                known_hosts,
+            },
             Verdict::Changed(line) => TransportError::ChangedKey {
                 address: address.clone(),
                 fingerprint: fingerprint(&key),
@@ -68,7 +73,10 @@ pub(super) async fn session(
 async fn tcp(target: &SshTarget) -> Result<TcpStream, TransportError> {
     let mut addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await
-        .map_err(|source| TransportError::Resolve { name: target.host.clone(), source })?;
+        .map_err(|source| TransportError::Resolve {
+            name: target.host.clone(),
+            source,
+        })?;
     let address = addresses.next().ok_or_else(|| TransportError::Resolve {
         name: target.host.clone(),
         source: io::ErrorKind::NotFound.into(),
@@ -79,17 +87,27 @@ async fn tcp(target: &SshTarget) -> Result<TcpStream, TransportError> {
         .map_err(|source| match source.kind() {
             // No route and no neighbour come after the kernel's own time-out: the same thing to the reader.
             io::ErrorKind::HostUnreachable | io::ErrorKind::TimedOut => timeout(target),
-            _ => TransportError::Connect { address: target.address(), source },
+            _ => TransportError::Connect {
+                address: target.address(),
+                source,
+            },
         })?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
 fn timeout(target: &SshTarget) -> TransportError {
-    TransportError::Timeout { address: target.address(), seconds: target.timeout.as_secs() }
+    TransportError::Timeout {
+        address: target.address(),
+        seconds: target.timeout.as_secs(),
+    }
 }
 
-async fn log_in<S>(target: &SshTarget, known_hosts: &KnownHosts, stream: S) -> Result<Handle<Client>, TransportError>
+async fn log_in<S>(
+    target: &SshTarget,
+    known_hosts: &KnownHosts,
+    stream: S,
+) -> Result<Handle<Client>, TransportError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -111,8 +129,12 @@ where
     // Loaded first: a key that cannot be read is the reader's mistake whatever the host says.
     let key = match &target.key_file {
         Some(path) => Some(Arc::new(
-            load_secret_key(path, target.passphrase.as_ref().map(crate::Secret::expose))
-                .map_err(|error| TransportError::Key { path: path.display().to_string(), reason: reason(&error) })?,
+            load_secret_key(path, target.passphrase.as_ref().map(crate::Secret::expose)).map_err(
+                |error| TransportError::Key {
+                    path: path.display().to_string(),
+                    reason: reason(&error),
+                },
+            )?,
         )),
         None => None,
     };
@@ -121,27 +143,50 @@ where
         Err(_) => return Err(timeout(target)),
         Ok(Ok(session)) => session,
         Ok(Err(error)) => {
-            let told = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let told = refusal
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             return Err(told.unwrap_or_else(|| TransportError::Connect {
                 address: target.address(),
                 source: io::Error::other(error),
             }));
         }
     };
-    let broken = |error: russh::Error| TransportError::Broken { address: target.address(), reason: error.to_string() };
-    let hash = session.best_supported_rsa_hash().await.map_err(broken)?.flatten();
+    let broken = |error: russh::Error| TransportError::Broken {
+        address: target.address(),
+        reason: error.to_string(),
+    };
+    let hash = session
+        .best_supported_rsa_hash()
+        .await
+        .map_err(broken)?
+        .flatten();
     let (result, offered) = match key {
         Some(key) => {
-            let offered = format!("key {}", target.key_file.as_deref().unwrap_or("".as_ref()).display());
+            let offered = format!(
+                "key {}",
+                target.key_file.as_deref().unwrap_or("".as_ref()).display()
+            );
             let key = PrivateKeyWithHashAlg::new(key, hash);
-            (session.authenticate_publickey(&target.user, key).await.map_err(broken)?, offered)
+            (
+                session
+                    .authenticate_publickey(&target.user, key)
+                    .await
+                    .map_err(broken)?,
+                offered,
+            )
         }
         None => with_agent(&mut session, target, hash).await?,
     };
     if result.success() {
         return Ok(session);
     }
-    Err(TransportError::Authentication { address: target.address(), user: target.user.clone(), offered })
+    Err(TransportError::Authentication {
+        address: target.address(),
+        user: target.user.clone(),
+        offered,
+    })
 }
 
 fn reason(error: &russh::keys::Error) -> String {
@@ -159,9 +204,16 @@ async fn with_agent(
     target: &SshTarget,
     hash: Option<russh::keys::HashAlg>,
 ) -> Result<(AuthResult, String), TransportError> {
-    let agent_error = |error: &dyn std::fmt::Display| TransportError::Agent { reason: error.to_string() };
-    let mut agent = agent::client::AgentClient::connect_env().await.map_err(|e| agent_error(&e))?;
-    let identities = agent.request_identities().await.map_err(|e| agent_error(&e))?;
+    let agent_error = |error: &dyn std::fmt::Display| TransportError::Agent {
+        reason: error.to_string(),
+    };
+    let mut agent = agent::client::AgentClient::connect_env()
+        .await
+        .map_err(|e| agent_error(&e))?;
+    let identities = agent
+        .request_identities()
+        .await
+        .map_err(|e| agent_error(&e))?;
     let count = identities.len();
     let mut last = None;
     for identity in identities {

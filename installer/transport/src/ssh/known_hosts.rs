@@ -23,8 +23,12 @@ pub(super) enum Verdict {
 
 impl KnownHosts {
     pub(super) fn judge(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
-        let recorded = keys::known_hosts::known_host_keys_path(host, port, &self.file).unwrap_or_default();
-        if recorded.iter().any(|(_, known)| known.key_data() == key.key_data()) {
+        let recorded =
+            keys::known_hosts::known_host_keys_path(host, port, &self.file).unwrap_or_default();
+        if recorded
+            .iter()
+            .any(|(_, known)| known.key_data() == key.key_data())
+        {
             return Verdict::Trusted;
         }
         // Another key on record means the host is known: that it shows a key of another type instead
@@ -32,7 +36,9 @@ impl KnownHosts {
         if let Some((line, _)) = recorded.first() {
             return Verdict::Changed(*line);
         }
-        if self.accept_new && keys::known_hosts::learn_known_hosts_path(host, port, key, &self.file).is_ok() {
+        if self.accept_new
+            && keys::known_hosts::learn_known_hosts_path(host, port, key, &self.file).is_ok()
+        {
             return Verdict::Trusted;
         }
         Verdict::Unknown
@@ -48,21 +54,32 @@ pub(super) fn fingerprint(key: &PublicKey) -> String {
 mod tests {
     use super::*;
 
-    const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-    const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+    const A: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const B: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
 
     #[test]
     fn only_recorded_keys_are_trusted_and_a_changed_one_never() {
         let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (PublicKey::from_openssh(A).unwrap(), PublicKey::from_openssh(B).unwrap());
-        let mut known = KnownHosts { file: dir.path().join("known_hosts"), accept_new: false };
+        let (a, b) = (
+            PublicKey::from_openssh(A).unwrap(),
+            PublicKey::from_openssh(B).unwrap(),
+        );
+        let mut known = KnownHosts {
+            file: dir.path().join("known_hosts"),
+            accept_new: false,
+        };
         assert_eq!(known.judge("10.0.0.1", 22, &a), Verdict::Unknown);
         known.accept_new = true;
         assert_eq!(known.judge("10.0.0.1", 22, &a), Verdict::Trusted);
         known.accept_new = false;
         assert_eq!(known.judge("10.0.0.1", 22, &a), Verdict::Trusted);
         known.accept_new = true;
-        assert!(matches!(known.judge("10.0.0.1", 22, &b), Verdict::Changed(_)));
+        assert!(matches!(
+            known.judge("10.0.0.1", 22, &b),
+            Verdict::Changed(_)
+        ));
         assert_eq!(known.judge("10.0.0.1", 2222, &b), Verdict::Trusted);
     }
 }

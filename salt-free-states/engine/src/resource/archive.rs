@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// An unpacked OCI layer (OCI image spec 1.1, `application/vnd.oci.image.layer.v1.tar+zstd`).
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
     /// The digest of the compressed layer in the blob store, `sha256:<hex>`.

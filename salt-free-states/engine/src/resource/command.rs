@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 /// A program with a guard. Without a guard it would change something at every run, so one is needed.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GuardedCommand {
     /// Program and arguments; no shell is involved.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 /// A directory; missing parents are made with mode 0755.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
     /// Where it lies.

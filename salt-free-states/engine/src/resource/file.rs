@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// A regular file. In a state, `template:` or `source:` (names below `files/`) stand for `content:`.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Where it lies.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 /// A container image, pulled through the host's registry mirrors ahead of its use.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// `<registry>/<name>@sha256:<hex>`.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// A kernel module.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KernelModule {
     /// Its name, with underscores.

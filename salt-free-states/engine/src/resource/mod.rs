@@ -4,32 +4,44 @@
 //! to change it. The law tested for each of them: check, change, check again finds nothing; drift of
 //! any one attribute is found and named; undo restores what was there.
 
+mod accounts;
 mod archive;
 mod command;
 mod directory;
 mod file;
+mod fstab;
+mod group;
 mod image;
 mod kernel_module;
+mod mount;
 mod ownership;
+mod package;
 mod service;
 mod swap;
 mod symlink;
 mod sysctl;
 mod unit;
+mod user;
 
+pub(crate) use accounts::{remove_group, remove_user, restore_group, run as run_account_tool};
 pub use archive::Archive;
 pub use command::GuardedCommand;
 pub use directory::Directory;
 pub use file::{File, write_atomically};
+pub use group::Group;
 pub use image::Image;
 pub use kernel_module::KernelModule;
+pub use mount::Mount;
+pub(crate) use mount::unmount;
 pub use ownership::Mode;
+pub use package::Package;
 pub use service::Service;
 pub use swap::Swap;
 pub use symlink::Symlink;
 pub use sysctl::Sysctl;
 pub(crate) use sysctl::path_of as sysctl_path;
 pub use unit::Unit;
+pub use user::User;
 
 use crate::change::Change;
 use crate::journal::Saved;
@@ -128,6 +140,12 @@ macro_rules! resources {
         /// The names of all kinds, as used in state files.
         pub const KINDS: &[&str] = &[$($name),+];
 
+        /// The name and the JSON schema of each kind; the reference is made of them.
+        #[cfg(test)]
+        pub(crate) fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+            vec![$(($name, schemars::schema_for!($type))),+]
+        }
+
         /// One described resource.
         #[derive(Debug, Clone)]
         pub enum Resource {
@@ -169,13 +187,17 @@ resources! {
     Command(GuardedCommand) = "command",
     Directory(Directory) = "directory",
     File(File) = "file",
+    Group(Group) = "group",
     Image(Image) = "image",
     KernelModule(KernelModule) = "kernel_module",
+    Mount(Mount) = "mount",
+    Package(Package) = "package",
     Service(Service) = "service",
     Swap(Swap) = "swap",
     Symlink(Symlink) = "symlink",
     Sysctl(Sysctl) = "sysctl",
     Unit(Unit) = "unit",
+    User(User) = "user",
 }
 
 /// Reads an absolute path without `..`.

@@ -10,7 +10,8 @@ use std::path::Path;
 
 /// Permission bits, written in octal as text: `"0644"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mode(pub u32);
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Mode(#[cfg_attr(test, schemars(with = "String"))] pub u32);
 
 impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -32,23 +33,29 @@ impl std::fmt::Display for Mode {
 
 /// The numeric id of a name in `/etc/passwd` (`table` = "passwd") or `/etc/group` of the host.
 fn id_of(system: &System, table: &'static str, name: &str) -> Result<u32, ResourceError> {
+    known_id(system, table, name)?.ok_or_else(|| {
+        ResourceError::Conflict(format!("`{name}` is not in /etc/{table} of this host"))
+    })
+}
+
+/// The same; `None` when the host does not know the name.
+fn known_id(
+    system: &System,
+    table: &'static str,
+    name: &str,
+) -> Result<Option<u32>, ResourceError> {
     if name == "root" {
-        return Ok(0);
+        return Ok(Some(0));
     }
     if let Ok(number) = name.parse() {
-        return Ok(number);
+        return Ok(Some(number));
     }
     let path = Path::new("/etc").join(table);
     let text = std::fs::read_to_string(system.path(&path)).map_err(io("read", &path))?;
-    text.lines()
-        .filter_map(|line| {
-            let mut fields = line.split(':');
-            (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
-        })
-        .next()
-        .ok_or_else(|| {
-            ResourceError::Conflict(format!("`{name}` is not in /etc/{table} of this host"))
-        })
+    Ok(text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    }))
 }
 
 /// What differs between the ownership of the existing `path` and the wanted one.
@@ -65,12 +72,11 @@ pub(super) fn compare(
     if found != mode {
         changes.push(Change::new("mode", found.to_string(), mode.to_string()));
     }
-    let uid = id_of(system, "passwd", owner)?;
-    if meta.uid() != uid {
+    // A name the host does not know yet may be that of a user who is made before the file is changed.
+    if known_id(system, "passwd", owner)? != Some(meta.uid()) {
         changes.push(Change::new("owner", meta.uid().to_string(), owner));
     }
-    let gid = id_of(system, "group", group)?;
-    if meta.gid() != gid {
+    if known_id(system, "group", group)? != Some(meta.gid()) {
         changes.push(Change::new("group", meta.gid().to_string(), group));
     }
     Ok(changes)

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// The state of a systemd unit.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// The unit, with suffix.

@@ -1,17 +1,17 @@
 //! `swap`: no swap in use, now and after a boot, as the kubelet wants it.
 
-use super::{Kind, ResourceError, Status, io};
+use super::fstab::{self, FSTAB};
+use super::{Kind, ResourceError, Status};
 use crate::change::Change;
 use crate::journal::Saved;
-use crate::resource::write_atomically;
 use crate::system::System;
 use crate::undo::UndoStep;
 use serde::Deserialize;
-use std::io::Write;
 use std::path::Path;
 
 /// The use of swap. Only `enabled: false` can be described.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Swap {
     /// Must be `false`.
@@ -28,7 +28,6 @@ fn only_false<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool,
     Ok(false)
 }
 
-const FSTAB: &str = "/etc/fstab";
 const MARK: &str = "# turned off by ingot: ";
 
 /// The devices and files the kernel swaps to now.
@@ -56,7 +55,7 @@ impl Kind for Swap {
         if !active.is_empty() {
             changes.push(Change::remove("active", active.join(", ")));
         }
-        let fstab = std::fs::read_to_string(system.path(Path::new(FSTAB))).unwrap_or_default();
+        let fstab = fstab::read(system)?;
         let lines = fstab.lines().filter(|line| is_swap_line(line)).count();
         if lines > 0 {
             changes.push(Change::remove(FSTAB, format!("{lines} swap entries")));
@@ -76,26 +75,14 @@ impl Kind for Swap {
     }
 
     fn change(&self, system: &System) -> Result<(), ResourceError> {
-        let path = Path::new(FSTAB);
-        let fstab = std::fs::read_to_string(system.path(path)).unwrap_or_default();
-        if fstab.lines().any(is_swap_line) {
-            let text: String = fstab
-                .lines()
-                .map(|line| {
-                    if is_swap_line(line) {
-                        format!("{MARK}{line}\n")
-                    } else {
-                        format!("{line}\n")
-                    }
-                })
-                .collect();
-            write_atomically(&system.path(path), |_, file| {
-                use std::os::unix::fs::PermissionsExt;
-                file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
-                file.write_all(text.as_bytes())
-            })
-            .map_err(io("write", path))?;
-        }
+        fstab::edit(system, |text| {
+            let turned_off = |line: &str| match is_swap_line(line) {
+                true => format!("{MARK}{line}\n"),
+                false => format!("{line}\n"),
+            };
+            let any = text.lines().any(is_swap_line);
+            any.then(|| text.lines().map(turned_off).collect())
+        })?;
         for device in active(system) {
             system.commands.must("swapoff", &[&device])?;
         }

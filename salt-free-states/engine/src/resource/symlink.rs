@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 /// A symbolic link; the target need not exist.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Symlink {
     /// Where the link lies.

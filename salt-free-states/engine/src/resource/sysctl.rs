@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A kernel setting.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sysctl {
     /// Its dotted name, e.g. `net.ipv4.ip_forward`.

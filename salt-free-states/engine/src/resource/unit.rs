@@ -9,6 +9,7 @@ use std::path::Path;
 
 /// A systemd unit file (systemd.unit(5)).
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unit {
     /// Its name with suffix, e.g. `kubelet.service`.

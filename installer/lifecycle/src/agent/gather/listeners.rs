@@ -9,12 +9,23 @@ pub fn listening() -> BTreeMap<u16, String> {
         let text = std::fs::read_to_string(table).unwrap_or_default();
         inodes.extend(text.lines().skip(1).filter_map(entry));
     }
-    let mut ports: BTreeMap<u16, String> = inodes.values().map(|port| (*port, "unknown".to_owned())).collect();
+    let mut ports: BTreeMap<u16, String> = inodes
+        .values()
+        .map(|port| (*port, "unknown".to_owned()))
+        .collect();
     for (pid, name) in processes() {
-        for link in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            let Ok(target) = std::fs::read_link(link.path()) else { continue };
+        for link in std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let Ok(target) = std::fs::read_link(link.path()) else {
+                continue;
+            };
             let target = target.to_string_lossy();
-            let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+            let inode = target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'));
             if let Some(port) = inode.and_then(|inode| inodes.get(inode)) {
                 ports.insert(*port, name.clone());
             }
@@ -34,16 +45,22 @@ fn entry(line: &str) -> Option<(String, u16)> {
 }
 
 fn processes() -> impl Iterator<Item = (u32, String)> {
-    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        Some((pid, name.trim().to_owned()))
-    })
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            Some((pid, name.trim().to_owned()))
+        })
 }
 
 /// A process of that name.
 pub fn process_named(name: &str) -> Option<u32> {
-    processes().find(|(_, found)| found == name).map(|(pid, _)| pid)
+    processes()
+        .find(|(_, found)| found == name)
+        .map(|(pid, _)| pid)
 }
 
 #[cfg(test)]

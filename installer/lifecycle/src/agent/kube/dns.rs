@@ -8,11 +8,23 @@ use std::time::Duration;
 /// # Errors
 /// Why it does not.
 pub fn resolves(server: SocketAddr, name: &str) -> Result<(), String> {
-    let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).map_err(|e| e.to_string())?;
-    socket.set_read_timeout(Some(Duration::from_secs(2))).map_err(|e| e.to_string())?;
-    socket.connect(server).and_then(|()| socket.send(&query(name))).map_err(|e| format!("cannot ask {server}: {e}"))?;
+    let socket = UdpSocket::bind(if server.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    })
+    .map_err(|e| e.to_string())?;
+    socket
+        .set_read_timeout(Some(Duration::from_secs(2)))
+        .map_err(|e| e.to_string())?;
+    socket
+        .connect(server)
+        .and_then(|()| socket.send(&query(name)))
+        .map_err(|e| format!("cannot ask {server}: {e}"))?;
     let mut answer = [0; 512];
-    let length = socket.recv(&mut answer).map_err(|_| format!("{server} does not answer"))?;
+    let length = socket
+        .recv(&mut answer)
+        .map_err(|_| format!("{server} does not answer"))?;
     judge(&answer[..length]).map_err(|reason| format!("{server} {reason}"))
 }
 
@@ -49,7 +61,10 @@ mod tests {
     fn a_query_is_laid_out_and_answers_are_judged() {
         assert_eq!(query("a.bc")[12..], [1, b'a', 2, b'b', b'c', 0, 0, 1, 0, 1]);
         assert!(judge(&[b'i', b'g', 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]).is_ok());
-        assert_eq!(judge(&[b'i', b'g', 0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap_err(), "answers with error 3");
+        assert_eq!(
+            judge(&[b'i', b'g', 0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap_err(),
+            "answers with error 3"
+        );
         assert!(judge(b"x").is_err());
     }
 }

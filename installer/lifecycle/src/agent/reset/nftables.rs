@@ -4,7 +4,9 @@
 //! nfnetlink header, and for a deletion one attribute in a batch.
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// The family of a table.
@@ -50,13 +52,23 @@ fn name_attribute(name: &str) -> Vec<u8> {
 
 fn open() -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC;
-    socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkNetFilter)
+    socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        flags,
+        SockProtocol::NetlinkNetFilter,
+    )
 }
 
 /// Sends and returns the first answer's type and error code.
 fn ask(bytes: &[u8]) -> Result<(u16, i32), Errno> {
     let socket = open()?;
-    sendto(socket.as_raw_fd(), bytes, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    sendto(
+        socket.as_raw_fd(),
+        bytes,
+        &NetlinkAddr::new(0, 0),
+        MsgFlags::empty(),
+    )?;
     let mut answer = [0; 4096];
     let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
     if length < 20 {
@@ -78,7 +90,13 @@ pub fn supported() -> bool {
 /// When the kernel refuses.
 pub fn delete_table(family: Family, name: &str) -> Result<(), Errno> {
     let mut batch = message(BATCH_BEGIN, 0, 0, SUBSYSTEM, &[]);
-    batch.extend(message(DELETE_TABLE, ACKNOWLEDGE, family as u8, 0, &name_attribute(name)));
+    batch.extend(message(
+        DELETE_TABLE,
+        ACKNOWLEDGE,
+        family as u8,
+        0,
+        &name_attribute(name),
+    ));
     batch.extend(message(BATCH_END, 0, 0, SUBSYSTEM, &[]));
     match ask(&batch) {
         Ok((ERROR, 0)) => Ok(()),

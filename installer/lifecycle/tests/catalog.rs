@@ -1,0 +1,182 @@
+//! What the catalog writes to hosts, as golden files: one folder a case, one file a resource that has
+//! text, and a list of all others. `UPDATE_GOLDEN=1` rewrites them; the difference is read in review.
+
+use ingot_cluster::{Cluster, FakeFiles, load};
+use ingot_engine::resource::Resource;
+use ingot_lifecycle::agent::states;
+use ingot_lifecycle::facts::Facts;
+use ingot_lifecycle::settings::{Release, host_settings, manifest_settings};
+use ingot_lifecycle::{manifests, phases};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const CLUSTER: &str = "
+apiVersion: ingot.dev/v1alpha1
+kind: Cluster
+metadata: { name: golden }
+spec:
+  controlPlaneEndpoint: api.example.org:6443
+  apiServer:
+    extraArgs: { v: '4' }
+    extraSANs: [api.example.org]
+  kubelet:
+    config: { maxPods: 200 }
+  registries:
+    - { host: registry.example.org, mirrors: ['https://10.0.0.9:5000'] }
+  ssh: { user: root, agent: true }
+  nodes:
+    - { name: cp1, address: 10.0.0.1, roles: [control-plane] }
+    - { name: cp2, address: 10.0.0.2, roles: [control-plane] }
+    - { name: cp3, address: 10.0.0.3, roles: [control-plane, worker] }
+    - { name: w1, address: 10.0.0.4, roles: [worker] }
+";
+
+fn cluster() -> Cluster {
+    load("cluster.yaml", CLUSTER, &FakeFiles::default())
+        .unwrap_or_else(|findings| panic!("{findings}"))
+        .cluster
+}
+
+fn release() -> Release {
+    let names = |all: &[&str]| {
+        all.iter()
+            .map(|name| ((*name).to_owned(), format!("sha256:digest-of-{name}")))
+            .collect()
+    };
+    let images: BTreeMap<String, String> = names(&[
+        "coredns",
+        "etcd",
+        "flannel",
+        "haproxy",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "metrics-server",
+        "pause",
+    ]);
+    Release {
+        version: "1.2.3".into(),
+        binaries: names(&["cni-plugins", "containerd", "kubectl", "kubelet", "runc"]),
+        images: images
+            .into_iter()
+            .map(|(name, digest)| {
+                (
+                    name.clone(),
+                    format!("registry.ingot.local/{name}@{digest}"),
+                )
+            })
+            .collect(),
+    }
+}
+
+/// Compares `text` with the golden file, or rewrites it.
+fn golden(path: &Path, text: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let wanted = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        wanted,
+        text,
+        "{} differs; look at it, then run with UPDATE_GOLDEN=1",
+        path.display()
+    );
+}
+
+fn cases() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../salt-free-states/catalog/cases")
+}
+
+fn host_case(case: &str, node: &str, facts: &Facts) {
+    let cluster = cluster();
+    let node = cluster
+        .nodes
+        .iter()
+        .find(|n| n.name.as_str() == node)
+        .unwrap();
+    let settings = host_settings(&cluster, node, facts, &release());
+    let graph = states::graph(&phases::all_states(node), &settings)
+        .unwrap_or_else(|reason| panic!("{reason}"));
+    let directory = cases().join(case);
+    let mut list: Vec<String> = Vec::new();
+    for entry in &graph.nodes {
+        let resource = &entry.declared.resource;
+        match resource {
+            Resource::File(file) => golden(
+                &directory
+                    .join("files")
+                    .join(file.path.strip_prefix("/").unwrap()),
+                &file.content,
+            ),
+            Resource::Unit(unit) => {
+                golden(&directory.join("units").join(&unit.name), &unit.content)
+            }
+            _ => {}
+        }
+        list.push(format!("{:<44} {}", entry.declared.id, resource.target()));
+    }
+    list.sort();
+    golden(&directory.join("resources.txt"), &(list.join("\n") + "\n"));
+}
+
+#[test]
+fn a_control_plane_among_three() {
+    host_case("control-plane", "cp2", &Facts::default());
+}
+
+#[test]
+fn a_worker() {
+    host_case("worker", "w1", &Facts::default());
+}
+
+#[test]
+fn a_host_with_cgroup_v1_little_disk_and_no_right_to_lower_oom_scores() {
+    let facts = Facts {
+        cgroup_version: 1,
+        may_lower_oom_score: false,
+        disk_size: 20 << 30,
+        ..Facts::default()
+    };
+    host_case("limited-host", "w1", &facts);
+}
+
+#[test]
+fn the_cluster_s_objects() {
+    let settings = manifest_settings(
+        &cluster(),
+        &release(),
+        "-----BEGIN CERTIFICATE-----\n",
+        false,
+    );
+    let text = manifests::render(&settings).unwrap();
+    golden(&cases().join("manifests/air-gapped.yaml"), &text);
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+        assert!(
+            object["kind"].is_string() && object["metadata"]["name"].is_string(),
+            "{object}"
+        );
+    }
+}
+
+#[test]
+fn static_pods_are_valid_yaml_with_images_by_digest() {
+    let cluster = cluster();
+    for node in &cluster.nodes {
+        let settings = host_settings(&cluster, node, &Facts::default(), &release());
+        let graph = states::graph(&phases::all_states(node), &settings).unwrap();
+        for entry in &graph.nodes {
+            let Resource::File(file) = &entry.declared.resource else {
+                continue;
+            };
+            if file.path.starts_with("/etc/kubernetes/manifests") {
+                let pod: serde_json::Value = serde_yaml::from_str(&file.content).unwrap();
+                let image = pod["spec"]["containers"][0]["image"].as_str().unwrap();
+                assert!(image.contains("@sha256:"), "{image}");
+            }
+        }
+    }
+}
