@@ -1,0 +1,222 @@
+//! A run of the `ingot` program with `-o json`: its events as they come, its end, signals to it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// The longest any run may take; waits of the product are shorter.
+const DEADLINE: Duration = Duration::from_secs(400);
+
+/// A line of the program's standard output.
+#[derive(Debug, Clone)]
+pub struct Event(pub Value);
+
+impl Event {
+    fn text(&self, key: &str) -> &str {
+        self.0[key].as_str().unwrap_or_default()
+    }
+
+    /// What kind it is: `phase-started`, `node-finished`, `end` ...
+    pub fn kind(&self) -> &str {
+        self.text("event")
+    }
+
+    /// The phase it belongs to.
+    pub fn phase(&self) -> &str {
+        self.text("phase")
+    }
+
+    /// The node it is about.
+    pub fn node(&self) -> &str {
+        self.text("node")
+    }
+
+    /// Whether it is of this kind and phase.
+    pub fn is(&self, kind: &str, phase: &str) -> bool {
+        self.kind() == kind && self.phase() == phase
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it said on standard output.
+    pub events: Vec<Event>,
+    /// Everything it said on standard error.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Run {
+    /// The last line: how it ended.
+    pub fn end(&self) -> &Value {
+        let last = self
+            .events
+            .last()
+            .filter(|event| matches!(event.kind(), "end" | "interrupted"));
+        last.map_or(&Value::Null, |event| &event.0)
+    }
+
+    /// How many things it changed.
+    ///
+    /// # Panics
+    /// When it did not come to its end.
+    #[track_caller]
+    pub fn changed(&self) -> u64 {
+        self.end()["changed"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no number of changes: {self:#?}"))
+    }
+
+    /// What was changed where, for messages.
+    pub fn changes(&self) -> Vec<String> {
+        let changed = self.events.iter().filter(|event| {
+            event.kind() == "node-progress"
+                || (event.kind() == "phase-finished" && event.0["changed"] != 0)
+        });
+        changed.map(|event| event.0.to_string()).collect()
+    }
+
+    /// Requires that it ended well.
+    ///
+    /// # Panics
+    /// When it did not, with everything it said.
+    #[track_caller]
+    pub fn succeeded(self) -> Run {
+        assert_eq!(self.code, Some(0), "{}", self.transcript());
+        self
+    }
+
+    /// Requires this exit code.
+    ///
+    /// # Panics
+    /// When it is another, with everything it said.
+    #[track_caller]
+    pub fn ended_with(self, code: i32) -> Run {
+        assert_eq!(self.code, Some(code), "{}", self.transcript());
+        self
+    }
+
+    /// Everything it said, without progress.
+    pub fn transcript(&self) -> String {
+        let told = self
+            .events
+            .iter()
+            .filter(|event| event.kind() != "node-progress");
+        let lines: Vec<String> = told.map(|event| event.0.to_string()).collect();
+        format!("{}\n{}", lines.join("\n"), self.stderr)
+    }
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: JoinHandle<String>,
+    seen: VecDeque<Event>,
+    start: Instant,
+}
+
+impl Running {
+    /// Starts `command`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(mut command: Command) -> Running {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program under test starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let mut errors = child.stderr.take().expect("a pipe");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        Running {
+            child,
+            lines,
+            stderr,
+            seen: VecDeque::new(),
+            start: Instant::now(),
+        }
+    }
+
+    /// The next event; none when the program has closed its output.
+    ///
+    /// # Panics
+    /// When the program takes longer than anything should, after ending it.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an iterator would borrow the run"
+    )]
+    pub fn next(&mut self) -> Option<Event> {
+        let left = DEADLINE.saturating_sub(self.start.elapsed());
+        match self.lines.recv_timeout(left) {
+            Ok(line) => {
+                let event = Event(serde_json::from_str(&line).unwrap_or(Value::String(line)));
+                self.seen.push_back(event.clone());
+                Some(event)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                self.signal(Signal::SIGKILL);
+                let last: Vec<_> = self.seen.iter().rev().take(5).collect();
+                panic!(
+                    "ingot: no end within {} s; last events: {last:?}",
+                    DEADLINE.as_secs()
+                )
+            }
+        }
+    }
+
+    /// Reads on until an event of which `wanted` holds; false when the program ended before.
+    pub fn read_until(&mut self, wanted: impl Fn(&Event) -> bool) -> bool {
+        while let Some(event) = self.next() {
+            if wanted(&event) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Sends a signal to the program.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        // One that has ended already is fine.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+
+    /// Reads to the end.
+    pub fn finish(mut self) -> Run {
+        while self.next().is_some() {}
+        let status = self.child.wait().expect("the program is our child");
+        Run {
+            code: status.code(),
+            events: self.seen.into(),
+            stderr: self.stderr.join().unwrap_or_default(),
+            took: self.start.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! One bare host becomes a cluster that works, survives a reboot, and can be taken back.
+//!
+//! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
+
+use std::time::Duration;
+
+use ingot_scenarios::cluster::{ALONE, Cluster};
+use ingot_scenarios::leftovers::HostState;
+use ingot_scenarios::{Kubectl, Stage, air_gap, wait, workload};
+
+#[test]
+fn bootstrap_one_host() {
+    let Some(stage) = Stage::take() else { return };
+    let cluster = Cluster::bare(&stage, "one", ALONE);
+    let host = cluster.host("alone");
+    let bare = HostState::of(&host);
+    air_gap::no_way_out(&host);
+
+    cluster.ingot(&["bootstrap"]).succeeded();
+    let kubectl = cluster.kubectl();
+    kubectl.nodes_are_ready(&["alone"], Duration::from_secs(1));
+
+    let image = workload::image(&air_gap::bundle(&stage));
+    let pod = workload::echo_on_every_node(&kubectl, &image, 1)
+        .remove(0)
+        .0;
+    air_gap::no_way_out(&host);
+    air_gap::images_come_from_the_bundle(&cluster, &kubectl);
+    the_pod_works(&kubectl, &pod);
+    cluster.applying_again_changes_nothing();
+
+    let boot = |kubectl: &Kubectl| {
+        let node = kubectl.json(&["get", "node", "alone", "--request-timeout=5s"])?;
+        Ok::<_, String>(node["status"]["nodeInfo"]["bootID"].to_string())
+    };
+    let before = boot(&kubectl).expect("the node");
+    host.reboot().expect("a reboot");
+    let (_, took) = wait::until(
+        "the node reports its new boot",
+        Duration::from_secs(150),
+        || {
+            let now = boot(&kubectl)?;
+            if now == before {
+                Err(format!("boot {now} is the one before"))
+            } else {
+                Ok(())
+            }
+        },
+    );
+    println!(
+        "  the API server answers and the node reports {:.1} s after sshd",
+        took.as_secs_f64()
+    );
+    kubectl.nodes_are_ready(&["alone"], Duration::from_secs(60));
+    wait::until("the pod works again", Duration::from_secs(90), || {
+        works(&kubectl, &pod)
+    });
+    the_pod_works(&kubectl, &pod);
+    kubectl.pods_are_ready("k8s-app=kube-dns", 1);
+    cluster.applying_again_changes_nothing();
+
+    cluster
+        .ingot(&["node", "reset", "alone", "--yes"])
+        .succeeded();
+    let left = bare.differences(&HostState::of(&host));
+    assert!(
+        left.is_empty(),
+        "left behind by the reset:\n  {}",
+        left.join("\n  ")
+    );
+}
+
+fn works(kubectl: &Kubectl, pod: &str) -> Result<(), String> {
+    let seen = workload::answers(kubectl, pod, 1)?;
+    if seen == ["alone"] {
+        Ok(())
+    } else {
+        Err(format!("{seen:?} answered"))
+    }
+}
+
+/// The pod resolves names of Services, reaches one, and shows its log.
+fn the_pod_works(kubectl: &Kubectl, pod: &str) {
+    works(kubectl, pod).unwrap_or_else(|reason| panic!("{reason}"));
+    let name = "kubernetes.default.svc.cluster.local";
+    let resolved = kubectl.shell(pod, &format!("/usr/bin/getent hosts {name}"));
+    assert_eq!(
+        resolved.map(|text| text.trim().replace("       ", " ")),
+        Ok(format!("10.96.0.1 {name}"))
+    );
+    let log = kubectl.ok(&["-n", "kube-system", "logs", pod]);
+    assert_eq!(log.trim(), "listening on alone");
+}

@@ -1,0 +1,121 @@
+//! Three control planes and a worker: everything reaches everything, and any one control plane may
+//! lose its power without anyone noticing for longer than ten seconds.
+//!
+//! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
+
+use std::time::{Duration, Instant};
+
+use ingot_harness::Host;
+use ingot_scenarios::cluster::{Cluster, FOUR};
+use ingot_scenarios::{Kubectl, Stage, air_gap, wait, workload};
+
+const NODES: [&str; 4] = ["cp-1", "cp-2", "cp-3", "worker-1"];
+/// How long the loss of a control plane may be noticed.
+const FAILOVER: Duration = Duration::from_secs(10);
+
+#[test]
+fn three_control_planes_and_a_worker() {
+    let Some(stage) = Stage::take() else { return };
+    let cluster = Cluster::bare(&stage, "four", FOUR);
+    cluster.ingot(&["bootstrap"]).succeeded();
+    let kubectl = cluster.kubectl();
+    kubectl.nodes_are_ready(&NODES, Duration::from_secs(1));
+
+    for host in cluster.hosts() {
+        air_gap::no_way_out(&host);
+    }
+    let image = workload::image(&air_gap::bundle(&stage));
+    let pods = workload::echo_on_every_node(&kubectl, &image, NODES.len());
+    air_gap::images_come_from_the_bundle(&cluster, &kubectl);
+    for (pod, node) in &pods {
+        let name = format!("the pod on {node} reaches the Service's pods on all nodes");
+        wait::until(&name, Duration::from_secs(30), || {
+            let seen = workload::answers(&kubectl, pod, 40)?;
+            if seen == NODES {
+                Ok(())
+            } else {
+                Err(format!("it reaches {seen:?}"))
+            }
+        });
+    }
+    cluster.applying_again_changes_nothing();
+
+    // From here on nothing of the installer's machine is used: kubectl runs at the hosts.
+    for host in cluster.control_planes() {
+        lose_power(&cluster, &kubectl, &host);
+    }
+    cluster.applying_again_changes_nothing();
+}
+
+/// Cuts the power of a control plane; the others go on at once; it comes back by itself.
+fn lose_power(cluster: &Cluster<'_>, kubectl: &Kubectl, lost: &Host) {
+    let others: Vec<Host> = cluster
+        .hosts()
+        .into_iter()
+        .filter(|host| host.name() != lost.name())
+        .collect();
+    let cut = Instant::now();
+    lost.power_cut().expect("a power cut");
+    std::thread::scope(|scope| {
+        for host in &others {
+            scope.spawn(move || writes_succeed(&kubectl.through(host), lost, host, cut));
+        }
+    });
+    lost.power_on().expect("power");
+    let through = kubectl.through(lost);
+    let took = through.nodes_are_ready(&NODES, Duration::from_secs(150));
+    println!(
+        "  {} is back {:.1} s after sshd",
+        lost.name(),
+        took.as_secs_f64()
+    );
+    // Its etcd member and API server serve again, so that the next may go.
+    wait::until(
+        "the returned API server is ready",
+        Duration::from_secs(120),
+        || {
+            let server = format!("--server=https://{}:6443", lost.address());
+            through.run(&[&server, "--request-timeout=5s", "get", "--raw", "/readyz"])
+        },
+    );
+}
+
+fn writes_succeed(kubectl: &Kubectl, lost: &Host, host: &Host, cut: Instant) {
+    let name = format!(
+        "a write through the load balancer of {} without {}",
+        host.name(),
+        lost.name()
+    );
+    let object = format!("from-{}-without-{}", host.name(), lost.name());
+    let left = FAILOVER.saturating_sub(cut.elapsed());
+    wait::until(&name, left, || {
+        kubectl
+            .run(&[
+                "--request-timeout=3s",
+                "-n",
+                "default",
+                "create",
+                "configmap",
+                &object,
+            ])
+            .or_else(|reason| {
+                if reason.contains("AlreadyExists") {
+                    Ok(reason)
+                } else {
+                    Err(reason)
+                }
+            })
+    });
+    kubectl.ok(&[
+        "--request-timeout=5s",
+        "-n",
+        "default",
+        "get",
+        "configmap",
+        &object,
+    ]);
+    println!(
+        "  {name}: {:.1} s after the cut",
+        cut.elapsed().as_secs_f64()
+    );
+}
