@@ -192,13 +192,18 @@ impl Running {
     }
 
     /// Reads on until an event of which `wanted` holds; false when the program ended before.
-    pub fn read_until(&mut self, wanted: impl Fn(&Event) -> bool) -> bool {
+    pub fn read_until(&mut self, mut wanted: impl FnMut(&Event) -> bool) -> bool {
         while let Some(event) = self.next() {
             if wanted(&event) {
                 return true;
             }
         }
         false
+    }
+
+    /// The program's process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal to the program.

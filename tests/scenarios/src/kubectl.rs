@@ -58,8 +58,10 @@ impl Kubectl {
     fn command(&self, words: &[&str]) -> Command {
         let root = self.host.root_dir().expect("a running host");
         let process = root.parent().expect("a process").to_path_buf();
-        let mut command = Command::new("nsenter");
+        // A server that vanished in mid-answer would hold a command for minutes.
+        let mut command = Command::new("timeout");
         command
+            .args(["40", "nsenter"])
             .arg(format!("--net={}", process.join("ns/net").display()))
             .arg("--")
             .arg(self.dir.join("kubectl"))
@@ -131,6 +133,9 @@ impl Kubectl {
             "exec",
             pod,
             "--",
+            "/usr/bin/timeout",
+            // A connection to a Service without its rules hangs; the next one may find them.
+            "15",
             "/usr/bin/bash",
             "-c",
             script,

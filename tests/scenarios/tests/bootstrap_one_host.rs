@@ -56,7 +56,7 @@ fn bootstrap_one_host() {
         works(&kubectl, &pod)
     });
     the_pod_works(&kubectl, &pod);
-    kubectl.pods_are_ready("k8s-app=kube-dns", 1);
+    kubectl.pods_are_ready("app.kubernetes.io/name=coredns", 1);
     cluster.applying_again_changes_nothing();
 
     cluster

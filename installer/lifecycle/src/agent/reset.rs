@@ -58,6 +58,8 @@ pub fn reset() -> Vec<String> {
     for unit in [
         "kubelet.service",
         "ingot-cni.path",
+        // It stays active once it has run; left so, it would not run for the next installation.
+        "ingot-cni.service",
         "containerd.service",
         "ingot-registry.service",
     ] {
