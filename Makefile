@@ -35,7 +35,8 @@ packages: ## Install the Debian packages that are missing (as root), or name the
 
 .PHONY: build
 build: packages ## Build the programs
-	cargo build --release --workspace
+	# With the tests: their features are those of the programs then, and nothing compiles twice.
+	cargo build --release --workspace --all-targets
 
 $(KEY): | build
 	@mkdir -p $(DIST)

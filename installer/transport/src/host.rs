@@ -1,6 +1,7 @@
 //! The trait every way of reaching a host implements, and what is built on it.
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
+use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A host could not be reached or used.
@@ -180,8 +181,15 @@ pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output,
         // A pipe ends when it is dropped, a channel when it is shut down.
         drop(stdin);
     };
-    let (_, read) = tokio::join!(feed, stdout.read_to_end(&mut collected));
-    let exit = exit.await;
+    let end = async {
+        let read = stdout.read_to_end(&mut collected).await;
+        (read, exit.await)
+    };
+    // A command that has ended (its disk was full) reads no more, so its input must not be waited for.
+    let (read, exit) = match futures::future::select(pin!(end), pin!(feed)).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right(((), end)) => end.await,
+    };
     if let Err(error) = read {
         return Err(TransportError::Broken {
             address: host.address(),
@@ -262,6 +270,16 @@ mod tests {
                 stderr: "oops\n".into()
             }
         );
+    }
+
+    #[tokio::test]
+    async fn a_command_that_ends_without_reading_is_not_waited_for() {
+        let input = vec![0; 64 << 20];
+        let output = run(&LocalHost, "echo full >&2; exit 1", &input)
+            .await
+            .unwrap();
+        assert_eq!(output.exit.status, Some(1));
+        assert_eq!(output.exit.stderr, "full\n");
     }
 
     #[tokio::test]
