@@ -78,7 +78,7 @@ fn hosts_that_will_not_do() {
         .args([
             "-MIO::Socket::INET",
             "-e",
-            "$s = IO::Socket::INET->new(Listen => 1, LocalPort => 6443, ReuseAddr => 1) or die; sleep 300",
+            "$s = IO::Socket::INET->new(Listen => 1, LocalPort => 6443, ReuseAddr => 1) or die; open(F, '>', '/run/squatter') && print(F $$) && close(F); sleep 300",
         ])
         .spawn()
         .expect("a program that takes a port");
@@ -95,7 +95,7 @@ fn hosts_that_will_not_do() {
         },
     );
     let run = cluster.ingot(&["bootstrap"]).ended_with(3);
-    squatter.kill().expect("the end of the program");
+    shell(&host, "kill $(cat /run/squatter)");
     squatter.wait().expect("the end of the program");
     let text = told(&run);
     let wanted = "alone: [ports] TCP port 6443 is taken by `perl`; the API server needs it: stop that program or move it";

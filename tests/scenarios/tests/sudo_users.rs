@@ -39,13 +39,10 @@ fn sudo_users() {
         )
     );
     write(ADMIN_PASSWORD, 0o644);
-    let path = cluster.lab.driver_dir().join("password");
-    assert_eq!(
-        refusal(2),
-        format!(
-            "cannot use {}: others may read it (mode 0644); run chmod 600 on it",
-            path.display()
-        )
+    let run = cluster.ingot(&["bootstrap"]).ended_with(2).stderr;
+    assert!(
+        run.contains("password is open to others than its owner (mode 0644); run `chmod 600 "),
+        "{run}"
     );
 
     write(ADMIN_PASSWORD, 0o600);
