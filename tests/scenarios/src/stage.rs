@@ -59,6 +59,26 @@ impl Stage {
         })
     }
 
+    /// As [`Stage::take`], for stories that are part of `make soak` only: they take long, or do not
+    /// pass at every run yet.
+    ///
+    /// # Panics
+    /// As [`Stage::take`].
+    pub fn take_for_soak() -> Option<Stage> {
+        if std::env::var_os("INGOT_SOAK").is_none() {
+            let story = std::thread::current()
+                .name()
+                .unwrap_or("a story")
+                .to_owned();
+            let _ = writeln!(
+                std::io::stderr(),
+                "not run: {story} is part of `make soak` (INGOT_SOAK=1)"
+            );
+            return None;
+        }
+        Stage::take()
+    }
+
     /// Warns when other hosts leave the machine no room for this many more: all hosts share one limit
     /// of the kernel, and a kubelet that meets it fails in ways that look like mistakes of the product.
     pub fn look_for_room(&self, control_planes: usize, workers: usize) {

@@ -79,7 +79,9 @@ fn pki(host: &Host) -> BTreeSet<String> {
 /// One bootstrap, killed at each boundary in turn, ends with what an uninterrupted one makes.
 #[test]
 fn the_installer_is_killed_at_every_boundary() {
-    let Some(stage) = Stage::take() else { return };
+    let Some(stage) = Stage::take_for_soak() else {
+        return;
+    };
     let cluster = Cluster::bare(&stage, "killed", ALONE);
     let host = cluster.host("alone");
     let whole = cluster.ingot(&["bootstrap"]).succeeded();
@@ -175,7 +177,9 @@ fn is_whole(
 /// says so with exit code 3, and the next run goes on.
 #[test]
 fn the_agent_is_killed_and_the_host_loses_power() {
-    let Some(stage) = Stage::take() else { return };
+    let Some(stage) = Stage::take_for_soak() else {
+        return;
+    };
     let cluster = Cluster::bare(&stage, "power", ALONE);
     let host = cluster.host("alone");
     for phase in ["prepare", "node"] {
@@ -247,7 +251,9 @@ fn failed_in(run: Run, phase: &str) {
 /// Ctrl-C ends the run with exit code 130 and the command that continues.
 #[test]
 fn an_interruption_says_how_to_continue() {
-    let Some(stage) = Stage::take() else { return };
+    let Some(stage) = Stage::take_for_soak() else {
+        return;
+    };
     let cluster = Cluster::bare(&stage, "sigint", ALONE);
     let mut run = cluster.start(&["bootstrap"]);
     assert!(run.read_until(|event| event.is("node-progress", "prepare")));
