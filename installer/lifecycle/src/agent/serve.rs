@@ -88,10 +88,19 @@ async fn apply(
             let _ = events.send(event);
         })
     }));
+    // When the driver is gone the work goes on to its end, and the lease is held until then: a second
+    // agent must not begin beside it.
+    let mut gone = None;
     while let Some(event) = inbox.recv().await {
-        send(output, &Reply::Event { event }).await?;
+        if gone.is_none() {
+            gone = send(output, &Reply::Event { event }).await.err();
+        }
     }
-    Ok(match work.await.map_err(io::Error::other)? {
+    let result = work.await.map_err(io::Error::other)?;
+    if let Some(error) = gone {
+        return Err(error);
+    }
+    Ok(match result {
         Ok(report) => Reply::Applied { report },
         Err(reason) => Reply::Failed { reason },
     })
