@@ -251,7 +251,7 @@ fn failed_in(run: Run, phase: &str) {
 /// Ctrl-C ends the run with exit code 130 and the command that continues.
 #[test]
 fn an_interruption_says_how_to_continue() {
-    let Some(stage) = Stage::take_for_soak() else {
+    let Some(stage) = Stage::take() else {
         return;
     };
     let cluster = Cluster::bare(&stage, "sigint", ALONE);
