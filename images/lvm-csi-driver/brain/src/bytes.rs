@@ -61,7 +61,10 @@ impl Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match UNITS.iter().find(|(_, unit)| self.0 != 0 && self.0.is_multiple_of(*unit)) {
+        match UNITS
+            .iter()
+            .find(|(_, unit)| self.0 != 0 && self.0.is_multiple_of(*unit))
+        {
             Some((name, unit)) => write!(f, "{} {name}", self.0 / unit),
             None => write!(f, "{} bytes", self.0),
         }
@@ -101,7 +104,10 @@ mod tests {
         let extent = Bytes::mib(4);
         assert_eq!(Bytes(1).round_up(extent), extent);
         assert_eq!(Bytes::mib(4).round_up(extent), extent);
-        assert_eq!(Bytes(u64::from(u32::MAX)).round_down(extent), Bytes::mib(4092));
+        assert_eq!(
+            Bytes(u64::from(u32::MAX)).round_down(extent),
+            Bytes::mib(4092)
+        );
     }
 
     #[test]

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Version(pub u64);
 
 /// How far the owner has come, as it last wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Phase {
     /// Nothing was done yet.
     #[default]

@@ -94,10 +94,7 @@ pub enum Command {
 impl Command {
     /// Whether it changes the disk; the others write to the API.
     pub fn on_disk(self) -> bool {
-        !matches!(
-            self,
-            Self::Claim(_) | Self::Report(..) | Self::Release(_)
-        )
+        !matches!(self, Self::Claim(_) | Self::Report(..) | Self::Release(_))
     }
 }
 
@@ -287,8 +284,8 @@ impl Volume {
             Use::Published => State::Published,
         };
         let smaller = disk.size < intent.size;
-        let growth = (smaller && self.refused != Some(intent.size))
-            .then_some(Command::Grow(intent.size));
+        let growth =
+            (smaller && self.refused != Some(intent.size)).then_some(Command::Grow(intent.size));
         match disk.state {
             // Removal is decided in the API first and cannot be taken back there: nobody of ours
             // wrote this. It is not for us to undo, or to finish.

@@ -250,7 +250,12 @@ mod tests {
         assert_eq!(uid.to_string().parse(), Ok(uid));
         let json = serde_json::to_string(&uid).expect("a string");
         assert_eq!(serde_json::from_str::<VolumeUid>(&json).expect("read"), uid);
-        for wrong in ["", "0123", "+0000000000000000000000000000001", &"A".repeat(32)] {
+        for wrong in [
+            "",
+            "0123",
+            "+0000000000000000000000000000001",
+            &"A".repeat(32),
+        ] {
             assert!(wrong.parse::<VolumeUid>().is_err(), "{wrong} was taken");
         }
     }

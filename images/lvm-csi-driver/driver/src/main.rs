@@ -1,1 +1,2 @@
-fn main(){}
+//! The program `lvm-csi-driver`.
+fn main() {}

@@ -70,10 +70,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Reads a volume or snapshot.
-pub async fn volume(
-    store: &dyn Store,
-    key: &Key,
-) -> Result<Option<(Version, Volume)>, StoreError> {
+pub async fn volume(store: &dyn Store, key: &Key) -> Result<Option<(Version, Volume)>, StoreError> {
     let stored = store.get(key).await?;
     Ok(stored.and_then(|stored| match stored.object {
         Object::Volume(volume) => Some((stored.version, *volume)),

@@ -51,7 +51,10 @@ impl Reply {
 
     pub(crate) fn unexpected<T>(&self, wanted: &'static str) -> Result<T, LvmError> {
         Err(LvmError::Invalid {
-            what: format!("answer of the back end: {} instead of {wanted}", self.kind()),
+            what: format!(
+                "answer of the back end: {} instead of {wanted}",
+                self.kind()
+            ),
             remedy: "this is a mistake in the driver, please report it".into(),
         })
     }

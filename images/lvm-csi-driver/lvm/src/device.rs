@@ -44,7 +44,9 @@ impl Device {
         if self.decrypted {
             PathBuf::from("/dev/mapper").join(self.mapping())
         } else {
-            PathBuf::from("/dev").join(self.vg.as_str()).join(self.lv.as_str())
+            PathBuf::from("/dev")
+                .join(self.vg.as_str())
+                .join(self.lv.as_str())
         }
     }
 }

@@ -51,9 +51,7 @@ pub enum LvmError {
         vg: VgName,
     },
     /// The key opens nothing.
-    #[error(
-        "the key does not open {device}; give the Secret that the volume was made with"
-    )]
+    #[error("the key does not open {device}; give the Secret that the volume was made with")]
     WrongKey {
         /// The encrypted device.
         device: Device,

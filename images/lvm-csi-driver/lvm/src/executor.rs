@@ -95,7 +95,9 @@ impl Executor {
                 seconds: self.deadlines.queue.as_secs(),
             }));
         };
-        let reply = self.spawn(command, Some(turn), Arc::clone(&queue.hung)).await;
+        let reply = self
+            .spawn(command, Some(turn), Arc::clone(&queue.hung))
+            .await;
         self.forget(&lane, &queue);
         reply
     }

@@ -118,7 +118,11 @@ impl Space {
                 let last = (spread.disks() as usize).saturating_sub(1);
                 // Each image of a RAID has an extent beside it that says which part it is.
                 let metadata = u64::from(spread.redundant());
-                let each = free.get(last).copied().unwrap_or(0).saturating_sub(metadata);
+                let each = free
+                    .get(last)
+                    .copied()
+                    .unwrap_or(0)
+                    .saturating_sub(metadata);
                 each * u64::from(spread.data_stripes())
             }
         };

@@ -97,12 +97,20 @@ impl Tags {
             tags: all(),
             reason,
         };
-        let ours = || tags.clone().into_iter().filter_map(|tag| tag.strip_prefix(PREFIX));
+        let ours = || {
+            tags.clone()
+                .into_iter()
+                .filter_map(|tag| tag.strip_prefix(PREFIX))
+        };
         if ours().next().is_none() {
             return Ok(None);
         }
         let find = |key: &str| {
-            ours().find_map(|tag| tag.split_once('=').filter(|(k, _)| *k == key).map(|(_, v)| v))
+            ours().find_map(|tag| {
+                tag.split_once('=')
+                    .filter(|(k, _)| *k == key)
+                    .map(|(_, v)| v)
+            })
         };
         let need = |key: &str| find(key).ok_or_else(|| refuse(format!("no {PREFIX}{key}")));
         fn known<T: Copy>(table: &[(&str, T)], word: &str) -> Result<T, String> {

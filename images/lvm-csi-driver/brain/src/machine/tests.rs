@@ -39,7 +39,11 @@ fn disk(state: LvState) -> Known<OnDisk> {
 /// A volume that was shown both, and what it asks for.
 fn shown(intent: Known<Intent>, disk: Known<OnDisk>) -> (Volume, Option<Command>) {
     let mut volume = Volume::default();
-    assert_eq!(volume.on(Event::Intent(intent)), None, "the disk is unknown");
+    assert_eq!(
+        volume.on(Event::Intent(intent)),
+        None,
+        "the disk is unknown"
+    );
     let command = volume.on(Event::Disk(disk));
     (volume, command)
 }

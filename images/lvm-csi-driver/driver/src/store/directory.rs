@@ -76,7 +76,9 @@ impl DirectoryStore {
         let folder = self.folder.join(kind.plural());
         let mut names = Vec::new();
         for entry in fs::read_dir(&folder).map_err(|error| unavailable(&folder, error))? {
-            let name = entry.map_err(|error| unavailable(&folder, error))?.file_name();
+            let name = entry
+                .map_err(|error| unavailable(&folder, error))?
+                .file_name();
             if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) {
                 names.push(name.to_owned());
             }
@@ -100,7 +102,10 @@ impl DirectoryStore {
     fn last(&self) -> Result<u64, StoreError> {
         let path = self.counter();
         match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|error| unavailable(&path, error)),
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map_err(|error| unavailable(&path, error)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
             Err(error) => Err(unavailable(&path, error)),
         }
@@ -162,12 +167,19 @@ async fn look(store: Weak<DirectoryStore>) {
     let mut last = None;
     let mut known = BTreeMap::new();
     while let Some(store) = store.upgrade() {
-        let now = (store.last().ok(), fs::metadata(store.folder.join("removed")).and_then(|m| m.modified()).ok());
+        let now = (
+            store.last().ok(),
+            fs::metadata(store.folder.join("removed"))
+                .and_then(|m| m.modified())
+                .ok(),
+        );
         if last != Some(now)
             && let Ok(found) = store.versions()
         {
             let gone = known.keys().filter(|key| !found.contains_key(*key));
-            let changed = found.iter().filter(|(key, version)| known.get(*key) != Some(*version));
+            let changed = found
+                .iter()
+                .filter(|(key, version)| known.get(*key) != Some(*version));
             for key in gone.chain(changed.map(|(key, _)| key)) {
                 let _ = store.changes.send(Key::clone(key));
             }

@@ -125,7 +125,9 @@ impl Faulty {
     }
 
     fn wait(&self, command: &Command) {
-        let hangs = held(&self.hang).as_ref().is_some_and(|which| which(command));
+        let hangs = held(&self.hang)
+            .as_ref()
+            .is_some_and(|which| which(command));
         let mut hanging = held(&self.gate.hanging);
         while hangs && *hanging {
             hanging = self

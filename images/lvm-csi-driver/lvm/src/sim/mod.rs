@@ -128,7 +128,10 @@ impl Sim {
             .and_then(|()| std::fs::rename(&temporary, file));
         if let Err(error) = written {
             // A simulated node that forgets is worse than one that stops.
-            panic!("simulator cannot keep its state in {}: {error}", file.display());
+            panic!(
+                "simulator cannot keep its state in {}: {error}",
+                file.display()
+            );
         }
     }
 }

@@ -241,7 +241,13 @@ impl State {
 
     pub fn fill(&mut self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {
         let volume = self.volume(vg, lv)?;
-        volume.written = Bytes(volume.written.0.saturating_add(written.0).min(volume.size.0));
+        volume.written = Bytes(
+            volume
+                .written
+                .0
+                .saturating_add(written.0)
+                .min(volume.size.0),
+        );
         Ok(())
     }
 
@@ -263,7 +269,10 @@ impl GroupState {
         let layout = Layout::Thin { pool: pool.clone() };
         let inside = self.lvs.values().filter(|lv| lv.layout == layout);
         let (count, written) = inside.fold((0_u64, 0_u64), |(count, written), lv| {
-            (count + 1, written + lv.written.0.div_ceil(chunk.0) * chunk.0)
+            (
+                count + 1,
+                written + lv.written.0.div_ceil(chunk.0) * chunk.0,
+            )
         });
         // A mapping of a chunk takes about 64 bytes, a volume a block.
         let mappings = written / chunk.0 * 64 + count * 4096 + (1 << 20);

@@ -35,7 +35,10 @@ impl State {
             free: Bytes((disk.extents - disk.used) * EXTENT.0),
             missing: disk.missing,
         });
-        let lvs = group.lvs.iter().map(|(lv, volume)| group.report(lv, volume));
+        let lvs = group
+            .lvs
+            .iter()
+            .map(|(lv, volume)| group.report(lv, volume));
         Ok(Reply::Group(Box::new(Group {
             vg: vg.clone(),
             tags: group.tags.clone(),
@@ -136,7 +139,10 @@ impl State {
             .ok_or_else(|| missing(format!("logical volume {vg}/{source}")))?;
         if !matches!(origin.layout, Layout::Thin { .. }) {
             return Err(LvmError::Invalid {
-                what: format!("{vg}/{source} is {}: only thin volumes can be copied", origin.layout),
+                what: format!(
+                    "{vg}/{source} is {}: only thin volumes can be copied",
+                    origin.layout
+                ),
                 remedy: "use a thin pool for volumes that are to have snapshots or clones".into(),
             });
         }
@@ -173,7 +179,11 @@ impl State {
         let more = (size.0 - old.0) / EXTENT.0;
         let group = self.group(vg)?;
         if !group.take_more(lv, more) {
-            return Err(no_space(vg, size, "insufficient suitable allocatable extents"));
+            return Err(no_space(
+                vg,
+                size,
+                "insufficient suitable allocatable extents",
+            ));
         }
         self.volume(vg, lv)?.size = size;
         Ok(Reply::Done)

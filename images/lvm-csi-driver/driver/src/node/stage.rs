@@ -1,0 +1,105 @@
+//! NodeStageVolume and NodeUnstageVolume: once per volume and node.
+
+use super::{NodeService, content_device, path};
+use crate::capability::{Access, Capability};
+use crate::problem::Problem;
+use ingot_csi_proto::v1::{NodeStageVolumeRequest, NodeUnstageVolumeRequest};
+use ingot_lvm::{Command, Filesystem, LvmError, MountKind};
+
+/// The filesystem of volumes whose class and pod leave it open.
+const DEFAULT: Filesystem = Filesystem::Ext4;
+
+/// Where the class of a volume says its filesystem, in the volume's context.
+pub const CONTEXT_FILESYSTEM: &str = "fstype";
+
+impl NodeService {
+    pub(super) async fn stage(&self, request: NodeStageVolumeRequest) -> Result<(), Problem> {
+        let id = Self::id(&request.volume_id)?;
+        let target = path("staging target path", &request.staging_target_path)?;
+        let capability = Capability::required(request.volume_capability.as_ref())?;
+        let actor = self.agent.actor(id.uid);
+        let _turn = actor.lock().await;
+        let located = self.usable(id).await?;
+        let located = self.open(located, &request.secrets).await?;
+        let Access::Mount {
+            filesystem,
+            options,
+        } = capability.access
+        else {
+            self.hand_out_raw(located).await?;
+            return Ok(());
+        };
+        let class = request.volume_context.get(CONTEXT_FILESYSTEM);
+        let class = class.map_or(Ok(None), |name| crate::capability::filesystem(name))?;
+        let filesystem = filesystem.or(class).unwrap_or(DEFAULT);
+        let device = content_device(&located);
+        let mounted = self.agent.mounts_of(&located.device).await?;
+        if mounted.iter().any(|mount| mount.target == target) {
+            return Ok(());
+        }
+        let located = self.filesystem(located, filesystem).await?;
+        let mount = Command::Mount {
+            device: device.clone(),
+            target: target.clone(),
+            filesystem,
+            copied: located.tags.copied,
+            read_only: false,
+            options,
+        };
+        self.agent.executor.change(mount).await?;
+        if located.tags.copied {
+            // A copy may be larger than what it was copied from.
+            let grow = Command::GrowFilesystem {
+                device,
+                target,
+                filesystem,
+            };
+            self.agent.executor.change(grow).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn unstage(&self, request: NodeUnstageVolumeRequest) -> Result<(), Problem> {
+        let target = path("staging target path", &request.staging_target_path)?;
+        if request.volume_id.is_empty() {
+            return Err(Problem::Invalid(
+                "the request has no volume id; add it".into(),
+            ));
+        }
+        // One that is unknown has nothing mounted here: its device would not go away before.
+        let Ok(id) = Self::id(&request.volume_id) else {
+            return Ok(());
+        };
+        let actor = self.agent.actor(id.uid);
+        let _turn = actor.lock().await;
+        let Some(located) = self.agent.inventory.locate(id.uid) else {
+            return Ok(());
+        };
+        let mounts = self.agent.mounts_of(&located.device).await?;
+        let elsewhere = |mount: &&ingot_lvm::Mount| mount.target != target;
+        if let Some(mount) = mounts.iter().find(elsewhere) {
+            // A raw device that a pod still has, or a pod that was not taken down.
+            return Err(Problem::Precondition(format!(
+                "volume {id} is still published at {}; unpublish it first",
+                mount.target.display()
+            )));
+        }
+        if mounts
+            .iter()
+            .any(|mount| mount.kind == MountKind::Filesystem)
+        {
+            self.agent
+                .executor
+                .change(Command::Unmount { target })
+                .await?;
+        }
+        if located.tags.encrypted {
+            let device = located.device;
+            match self.agent.executor.change(Command::Close { device }).await {
+                Ok(()) | Err(LvmError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! The official suite, csi-sanity, against the driver on a simulated node; no root needed.
+//!
+//! Opt-in with `INGOT_TOOL_TESTS=1`: it builds csi-sanity with Go, from the network the first time,
+//! into the cache in `~/.cache/ingot`. Every skipped specification must be in [`SKIPS`] with the reason.
+
+mod bed;
+
+use bed::Bed;
+use ingot_lvm_csi::server::{Services, serve};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const VERSION: &str = "v5.6.0";
+
+/// What may be skipped: a part of the specification's name, the runs it is skipped in, and why.
+const SKIPS: [(&str, &[&str], &str); 0] = [];
+
+/// Storage classes the suite is run with: name, access type, parameters.
+const RUNS: [(&str, &str, &str); 3] = [
+    ("thin", "mount", "pool: thin\n"),
+    ("thick", "mount", "pool: thick\n"),
+    ("raw block", "block", "pool: thin\n"),
+];
+
+fn wanted() -> bool {
+    let wanted = std::env::var_os("INGOT_TOOL_TESTS").is_some_and(|value| value == "1");
+    if !wanted {
+        eprintln!("skipped: set INGOT_TOOL_TESTS=1 to run it");
+    }
+    wanted
+}
+
+/// The suite's program, built once a version.
+fn program() -> Result<PathBuf, Box<dyn Error>> {
+    let home = std::env::var("HOME")?;
+    let folder = Path::new(&home)
+        .join(".cache/ingot/tools")
+        .join(format!("csi-sanity-{VERSION}"));
+    let program = folder.join("csi-sanity");
+    if program.exists() {
+        return Ok(program);
+    }
+    let package = format!("github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@{VERSION}");
+    let output = Command::new("go")
+        .args(["install", &package])
+        .env("GOBIN", &folder)
+        .output()?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("go install {package}: {text}").into());
+    }
+    Ok(program)
+}
+
+/// Outcome of one specification.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped(String),
+}
+
+/// Reads ginkgo's JSON report.
+fn outcomes(report: &Path) -> Result<BTreeMap<String, Outcome>, Box<dyn Error>> {
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(report)?)?;
+    let mut outcomes = BTreeMap::new();
+    for spec in json[0]["SpecReports"].as_array().ok_or("no reports")? {
+        if spec["LeafNodeType"] != "It" {
+            continue;
+        }
+        let mut name: Vec<&str> = spec["ContainerHierarchyTexts"]
+            .as_array()
+            .map(|texts| texts.iter().filter_map(|text| text.as_str()).collect())
+            .unwrap_or_default();
+        name.push(spec["LeafNodeText"].as_str().unwrap_or_default());
+        let outcome = match spec["State"].as_str() {
+            Some("passed") => Outcome::Passed,
+            Some("skipped" | "pending") => Outcome::Skipped(
+                spec["Failure"]["Message"]
+                    .as_str()
+                    .unwrap_or("pending")
+                    .into(),
+            ),
+            _ => Outcome::Failed,
+        };
+        outcomes.insert(name.join(" / "), outcome);
+    }
+    Ok(outcomes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
+    if !wanted() {
+        return Ok(());
+    }
+    let program = tokio::task::spawn_blocking(|| program().map_err(|e| e.to_string())).await??;
+    let mut complaints = Vec::new();
+    println!("| Run | Passed | Skipped | Failed |\n|---|---|---|---|");
+    let mut skips = String::new();
+    for (run, access, parameters) in RUNS {
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("csi.sock");
+        let bed = Bed::new();
+        let services = Services {
+            controller: Some(bed.controller.clone()),
+            node: Some(bed.node.clone()),
+        };
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let path = socket.clone();
+        let server = tokio::spawn(async move {
+            let ended = async { drop(ended.await) };
+            serve(&path, services, ended).await
+        });
+        let class = folder.path().join("class.yaml");
+        std::fs::write(&class, parameters)?;
+        let attributes = folder.path().join("attributes.yaml");
+        std::fs::write(&attributes, "readBytesPerSecond: 10MiB\n")?;
+        let report = folder.path().join("report.json");
+        let mut command = tokio::process::Command::new(&program);
+        command
+            .arg(format!("--csi.endpoint={}", socket.display()))
+            .arg(format!("--csi.mountdir={}/target", folder.path().display()))
+            .arg(format!(
+                "--csi.stagingdir={}/staging",
+                folder.path().display()
+            ))
+            .arg(format!("--csi.testvolumeparameters={}", class.display()))
+            .arg(format!(
+                "--csi.testvolumemutableparameters={}",
+                attributes.display()
+            ))
+            .arg(format!("--csi.testvolumeaccesstype={access}"))
+            .arg("--csi.testvolumesize=1073741824")
+            .arg("--csi.testvolumeexpandsize=2147483648")
+            .arg(format!("--ginkgo.json-report={}", report.display()))
+            .arg("--ginkgo.no-color");
+        let output = command.output().await?;
+        let _ = end.send(());
+        server.await??;
+        let outcomes = outcomes(&report)?;
+        let count = |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|o| wanted(o)).count();
+        println!(
+            "| {run} | {} | {} | {} |",
+            count(|o| *o == Outcome::Passed),
+            count(|o| matches!(o, Outcome::Skipped(_))),
+            count(|o| *o == Outcome::Failed)
+        );
+        for (name, outcome) in &outcomes {
+            let known = SKIPS
+                .iter()
+                .find(|(part, runs, _)| name.contains(part) && runs.contains(&run));
+            match (outcome, known) {
+                (Outcome::Passed, None) => {}
+                (Outcome::Passed, Some(_)) => {
+                    complaints.push(format!("{run}: {name}: passes now; take it from SKIPS"));
+                }
+                (Outcome::Failed, _) => complaints.push(format!("{run}: {name}: failed")),
+                (Outcome::Skipped(_), Some((_, _, reason))) => {
+                    skips += &format!("| {run} | {name} | {reason} |\n");
+                }
+                (Outcome::Skipped(why), None) => {
+                    complaints.push(format!("{run}: {name}: skipped and nobody says why: {why}"));
+                }
+            }
+        }
+        if !output.status.success() {
+            complaints.push(format!(
+                "{run}: {}",
+                String::from_utf8_lossy(&output.stdout)
+            ));
+        }
+        if outcomes.len() < 100 {
+            complaints.push(format!("{run}: only {} specifications ran", outcomes.len()));
+        }
+    }
+    println!("\n| Run | Skipped | Reason |\n|---|---|---|\n{skips}");
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(complaints.join("\n").into())
+    }
+}
