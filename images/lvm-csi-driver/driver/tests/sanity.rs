@@ -14,8 +14,85 @@ use std::process::Command;
 
 const VERSION: &str = "v5.6.0";
 
-/// What may be skipped: a part of the specification's name, the runs it is skipped in, and why.
-const SKIPS: [(&str, &[&str], &str); 0] = [];
+const ALL: &[&str] = &["thin", "thick", "raw block"];
+const THICK: &[&str] = &["thick"];
+const NO_ATTACHMENT: &str = "a local volume is not attached: PUBLISH_UNPUBLISH_VOLUME is not offered (attachRequired: false)";
+const NO_COPIES: &str =
+    "by design only thin volumes have snapshots and clones: thick copy-on-write ones are slow";
+
+/// What is not run: a part of the specification's name, in which runs, and why.
+const SKIPS: [(&str, &[&str], &str); 15] = [
+    ("/ ControllerPublishVolume /", ALL, NO_ATTACHMENT),
+    ("/ ControllerUnpublishVolume /", ALL, NO_ATTACHMENT),
+    (
+        "[Controller Server] / volume lifecycle /",
+        ALL,
+        NO_ATTACHMENT,
+    ),
+    (
+        "pagination should detect volumes added between pages",
+        ALL,
+        "the suite itself marks it as pending (csi-test#223); tests/lists.rs has the same case",
+    ),
+    (
+        "should succeed when creating a snapshot with accessibility requirements",
+        ALL,
+        "fails for each driver that answers with a topology: csi-test 5.6.0 compares Go messages with their cached sizes; tests/lists.rs has the same case",
+    ),
+    ("from an existing source snapshot", THICK, NO_COPIES),
+    ("from an existing source volume", THICK, NO_COPIES),
+    (
+        "already existing name and different source volume ID",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "creating snapshot with maximum-length name",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "already existing name and same source volume ID",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "DeleteSnapshot [Controller Server] / should return appropriate values",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "should return snapshot that match the specified snapshot id",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "check the presence of new snapshots in the snapshot list",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "should return next token when a limited number of entries are requested",
+        THICK,
+        NO_COPIES,
+    ),
+    (
+        "should return snapshots that match the specified",
+        THICK,
+        NO_COPIES,
+    ),
+];
+
+/// What the suite cannot find out by itself is taken out by name.
+fn taken_out(run: &str) -> Vec<String> {
+    let here = SKIPS.iter().filter(|(_, runs, why)| {
+        runs.contains(&run) && *why != NO_ATTACHMENT && !why.contains("pending")
+    });
+    // Ginkgo's names have blanks where ours have strokes, and are taken as expressions.
+    let plain = |part: &str| part.replace(" / ", " ").replace(['[', ']'], ".");
+    here.map(|(part, _, _)| format!("--ginkgo.skip={}", plain(part)))
+        .collect()
+}
 
 /// Storage classes the suite is run with: name, access type, parameters.
 const RUNS: [(&str, &str, &str); 3] = [
@@ -135,6 +212,7 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
             .arg("--csi.testvolumesize=1073741824")
             .arg("--csi.testvolumeexpandsize=2147483648")
             .arg(format!("--ginkgo.json-report={}", report.display()))
+            .args(taken_out(run))
             .arg("--ginkgo.no-color");
         let output = command.output().await?;
         let _ = end.send(());

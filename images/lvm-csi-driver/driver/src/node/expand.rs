@@ -1,6 +1,6 @@
 //! NodeExpandVolume: what is on the volume grows to its size. Sizes are read, never believed.
 
-use super::{NodeService, content_device, path};
+use super::{NodeService, content_device, named, path};
 use crate::parameters;
 use crate::problem::Problem;
 use ingot_csi_proto::v1::{NodeExpandVolumeRequest, NodeExpandVolumeResponse};
@@ -11,6 +11,12 @@ impl NodeService {
         &self,
         request: NodeExpandVolumeRequest,
     ) -> Result<NodeExpandVolumeResponse, Problem> {
+        named(&request.volume_id)?;
+        if request.volume_path.is_empty() {
+            return Err(Problem::Invalid(
+                "the request has no volume path; add it".into(),
+            ));
+        }
         let id = Self::id(&request.volume_id)?;
         let target = path("volume path", &request.volume_path)?;
         let actor = self.agent.actor(id.uid);

@@ -1,6 +1,6 @@
 //! The health requests of CSI 1.13 on a node: what LVM and the queues know.
 
-use super::NodeService;
+use super::{NodeService, named};
 use crate::problem::Problem;
 use ingot_csi_proto::v1::node_get_storage_health_response::StorageBackendHealth;
 use ingot_csi_proto::v1::volume_health::VolumeHealthEntry;
@@ -15,6 +15,7 @@ impl NodeService {
         &self,
         request: NodeGetVolumeHealthRequest,
     ) -> Result<NodeGetVolumeHealthResponse, Problem> {
+        named(&request.volume_id)?;
         let id = Self::id(&request.volume_id)?;
         let located = self.locate(id).await?;
         let mut entries = Vec::new();

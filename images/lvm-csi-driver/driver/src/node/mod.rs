@@ -35,11 +35,6 @@ impl NodeService {
 
     /// Reads the id of a volume that must exist.
     fn id(id: &str) -> Result<VolumeId, Problem> {
-        if id.is_empty() {
-            return Err(Problem::Invalid(
-                "the request has no volume id; add it".into(),
-            ));
-        }
         VolumeId::parse(Kind::Volume, id).ok_or_else(|| unknown(id))
     }
 
@@ -85,6 +80,16 @@ fn unknown(id: &str) -> Problem {
     Problem::NotFound(format!(
         "volume {id} is not on this node; it may have been deleted, or belong to another node"
     ))
+}
+
+/// A request says at least which volume it is about.
+fn named(id: &str) -> Result<(), Problem> {
+    if id.is_empty() {
+        return Err(Problem::Invalid(
+            "the request has no volume id; add it".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// A path of a request, which must be there and absolute.

@@ -1,6 +1,6 @@
 //! NodePublishVolume and NodeUnpublishVolume: once per pod.
 
-use super::{NodeService, content_device, path};
+use super::{NodeService, content_device, named, path};
 use crate::capability::{Access, Capability};
 use crate::problem::Problem;
 use ingot_csi_proto::v1::volume_capability::access_mode::Mode;
@@ -9,10 +9,11 @@ use ingot_lvm::{Command, Mount, MountKind};
 
 impl NodeService {
     pub(super) async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Problem> {
-        let id = Self::id(&request.volume_id)?;
+        named(&request.volume_id)?;
         let target = path("target path", &request.target_path)?;
         let capability = Capability::required(request.volume_capability.as_ref())?;
         let source = path("staging target path", &request.staging_target_path)?;
+        let id = Self::id(&request.volume_id)?;
         let read_only = request.readonly || capability.read_only();
         let actor = self.agent.actor(id.uid);
         let _turn = actor.lock().await;
@@ -65,11 +66,7 @@ impl NodeService {
         request: NodeUnpublishVolumeRequest,
     ) -> Result<(), Problem> {
         let target = path("target path", &request.target_path)?;
-        if request.volume_id.is_empty() {
-            return Err(Problem::Invalid(
-                "the request has no volume id; add it".into(),
-            ));
-        }
+        named(&request.volume_id)?;
         let id = Self::id(&request.volume_id)?;
         let actor = self.agent.actor(id.uid);
         let _turn = actor.lock().await;

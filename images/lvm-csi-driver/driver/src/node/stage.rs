@@ -1,6 +1,6 @@
 //! NodeStageVolume and NodeUnstageVolume: once per volume and node.
 
-use super::{NodeService, content_device, path};
+use super::{NodeService, content_device, named, path};
 use crate::capability::{Access, Capability};
 use crate::problem::Problem;
 use ingot_csi_proto::v1::{NodeStageVolumeRequest, NodeUnstageVolumeRequest};
@@ -14,9 +14,10 @@ pub const CONTEXT_FILESYSTEM: &str = "fstype";
 
 impl NodeService {
     pub(super) async fn stage(&self, request: NodeStageVolumeRequest) -> Result<(), Problem> {
-        let id = Self::id(&request.volume_id)?;
+        named(&request.volume_id)?;
         let target = path("staging target path", &request.staging_target_path)?;
         let capability = Capability::required(request.volume_capability.as_ref())?;
+        let id = Self::id(&request.volume_id)?;
         let actor = self.agent.actor(id.uid);
         let _turn = actor.lock().await;
         let located = self.usable(id).await?;
@@ -61,11 +62,7 @@ impl NodeService {
 
     pub(super) async fn unstage(&self, request: NodeUnstageVolumeRequest) -> Result<(), Problem> {
         let target = path("staging target path", &request.staging_target_path)?;
-        if request.volume_id.is_empty() {
-            return Err(Problem::Invalid(
-                "the request has no volume id; add it".into(),
-            ));
-        }
+        named(&request.volume_id)?;
         // One that is unknown has nothing mounted here: its device would not go away before.
         let Ok(id) = Self::id(&request.volume_id) else {
             return Ok(());

@@ -1,10 +1,11 @@
 //! NodeGetVolumeStats: fill of what a pod has.
 
-use super::{NodeService, content_device, path};
+use super::{NodeService, content_device, named};
 use crate::problem::Problem;
 use ingot_csi_proto::v1::volume_usage::Unit;
 use ingot_csi_proto::v1::{NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse, VolumeUsage};
 use ingot_lvm::MountKind;
+use std::path::Path;
 
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -24,16 +25,17 @@ impl NodeService {
         &self,
         request: NodeGetVolumeStatsRequest,
     ) -> Result<NodeGetVolumeStatsResponse, Problem> {
-        if request.volume_id.is_empty() {
+        named(&request.volume_id)?;
+        if request.volume_path.is_empty() {
             return Err(Problem::Invalid(
-                "the request has no volume id; add it".into(),
+                "the request has no volume path; add it".into(),
             ));
         }
-        let target = path("volume path", &request.volume_path)?;
+        let target = Path::new(&request.volume_path);
         let id = Self::id(&request.volume_id)?;
         let located = self.locate(id).await?;
         let mounts = self.agent.mounts_of(&located.device).await?;
-        let Some(mount) = mounts.into_iter().find(|mount| mount.target == target) else {
+        let Some(mount) = mounts.into_iter().find(|mount| mount.target == *target) else {
             return Err(Problem::NotFound(format!(
                 "volume {id} is not at {}; publish it first",
                 target.display()
@@ -49,7 +51,7 @@ impl NodeService {
                 vec![usage(Unit::Bytes, size.0, 0, 0)]
             }
             MountKind::Filesystem => {
-                let fill = self.agent.executor.usage(&target).await?;
+                let fill = self.agent.executor.usage(target).await?;
                 let used = fill.total.saturating_sub(fill.available);
                 let inodes = fill.inodes.saturating_sub(fill.inodes_free);
                 vec![
