@@ -16,6 +16,7 @@ pub mod executor;
 pub mod fit;
 pub mod group;
 pub mod layout;
+pub mod real;
 
 pub mod recording;
 pub mod sim;
@@ -29,6 +30,7 @@ pub use executor::{Deadlines, Executor};
 pub use fit::{Space, ThinGuard, ThinSpace};
 pub use group::{Group, Lv, Pv, ThinUsage};
 pub use layout::{Layout, LayoutError};
+pub use real::{Real, RealGroup};
 pub use recording::Recording;
 pub use sim::{Faulty, Fuse, Passage, Sim, SimGroup};
 pub use tags::{Kind, Tags};
