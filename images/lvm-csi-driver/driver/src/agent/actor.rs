@@ -1,10 +1,12 @@
 //! One volume: feeds facts to its state machine and carries out what comes back, until it rests.
 
 use super::Agent;
-use crate::object::{Key, Volume, VolumeId};
+use crate::object::{Key, Volume, VolumeId, lv_name};
 use crate::store;
 use ingot_lvm::{Device, LvmError};
-use ingot_volume_brain::{Command, Event, Failure, Known, State, Use, VgName, VolumeUid, machine};
+use ingot_volume_brain::{
+    Command, Event, Failure, Known, Phase, State, Use, VgName, VolumeUid, machine,
+};
 
 /// The state machine of one volume and what was last said about it.
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ impl Agent {
             actor.machine.on(Event::Disk(Known::Unknown));
             actor.machine.on(Event::Retry);
         }
-        let mut changed = false;
+        let mut looked = false;
         for _ in 0..PATIENCE {
             let wish = match self.wish(&id.key(), uid).await {
                 Ok(wish) => wish,
@@ -49,16 +51,23 @@ impl Agent {
                     break;
                 }
             };
-            let Some(command) = self.facts(&mut actor, wish.as_ref(), vg, uid).await else {
+            let Some(command) = self.facts(&mut actor, wish.as_ref(), vg, id).await else {
                 break;
             };
+            if loses(command) && !looked {
+                // A loss is only said after a look at the disk itself.
+                looked = self.inventory.refresh(vg).await.is_ok();
+                actor.machine.on(Event::Failed(Failure::Conflict));
+                continue;
+            }
             let result = self
                 .perform(command, id, vg, wish, actor.trouble.as_deref())
                 .await;
             if command.on_disk() {
-                changed = true;
                 // A failure may have been a success whose answer was lost.
                 let _ = self.inventory.refresh(vg).await;
+                // Before the report: who hears of the volume finds its space taken.
+                self.publish_pools().await;
             }
             let event = match result {
                 Ok(()) => {
@@ -81,9 +90,13 @@ impl Agent {
         if gone {
             self.forget(uid);
         }
-        if changed {
-            self.publish_pools().await;
-        }
+    }
+
+    /// The same after a fresh look at the disks, for those who know that something changed there.
+    pub async fn reconcile_fresh(&self, id: VolumeId, vg: &VgName) {
+        // A group that cannot be read is in the pool's status.
+        let _ = self.inventory.refresh(vg).await;
+        self.reconcile(id, vg, true).await;
     }
 
     /// Reads the object, if it is about this life of the volume.
@@ -102,10 +115,10 @@ impl Agent {
         actor: &mut Actor,
         wish: Option<&(ingot_volume_brain::Version, Volume)>,
         vg: &VgName,
-        uid: VolumeUid,
+        id: VolumeId,
     ) -> Option<Command> {
-        let usage = self.usage(vg, uid).await;
-        let (disk, trouble) = self.inventory.find(vg, uid).await;
+        let usage = self.usage(vg, id).await;
+        let (disk, trouble) = self.inventory.find(vg, id.uid).await;
         if let Some(error) = trouble {
             actor.trouble = Some(error.to_string());
         }
@@ -128,11 +141,11 @@ impl Agent {
     }
 
     /// Whoever cannot tell says that it is in use: nothing is then removed.
-    async fn usage(&self, vg: &VgName, uid: VolumeUid) -> Use {
-        let Some(located) = self.inventory.locate(uid) else {
-            return Use::Idle;
-        };
-        match self.mounts_of(&Device::lv(vg, &located.lv.lv)).await {
+    async fn usage(&self, vg: &VgName, id: VolumeId) -> Use {
+        match self
+            .mounts_of(&Device::lv(vg, &lv_name(id.kind, id.uid)))
+            .await
+        {
             Ok(mounts) if mounts.is_empty() => Use::Idle,
             Ok(_) | Err(_) => Use::Published,
         }
@@ -149,6 +162,10 @@ impl Agent {
             let _ = self.store.update(key, version, volume.into()).await;
         }
     }
+}
+
+fn loses(command: Command) -> bool {
+    matches!(command, Command::Report(_, report) if report.phase == Phase::Lost)
 }
 
 /// What the state machine must know of an error.

@@ -9,6 +9,9 @@ use std::sync::{Mutex, PoisonError};
 pub struct Inventory {
     executor: Executor,
     groups: Mutex<BTreeMap<VgName, Result<Group, LvmError>>>,
+    /// Reports are put down in the order in which they were made, or an older one would hide what
+    /// a newer one has shown.
+    order: tokio::sync::Mutex<()>,
 }
 
 /// A logical volume of ours, and where it is.
@@ -39,6 +42,7 @@ impl Inventory {
         Self {
             executor,
             groups: Mutex::default(),
+            order: tokio::sync::Mutex::default(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Inventory {
 
     /// Reads a group.
     pub async fn refresh(&self, vg: &VgName) -> Result<Group, LvmError> {
+        let _order = self.order.lock().await;
         let group = self.executor.scan(vg).await;
         self.groups().insert(vg.clone(), group.clone());
         group

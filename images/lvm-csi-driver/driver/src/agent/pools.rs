@@ -66,8 +66,9 @@ impl Agent {
             let create = Command::CreatePool {
                 vg: vg.clone(),
                 pool,
-                size,
-                metadata,
+                // LVM takes no other sizes than whole extents, or warns of them.
+                size: size.round_up(group.extent),
+                metadata: metadata.round_up(group.extent),
                 chunk,
             };
             self.executor.change(create).await?;

@@ -2,6 +2,7 @@
 
 use super::{NodeService, content_device, named, path};
 use crate::capability::{Access, Capability};
+use crate::object::lv_name;
 use crate::problem::Problem;
 use ingot_csi_proto::v1::{NodeStageVolumeRequest, NodeUnstageVolumeRequest};
 use ingot_lvm::{Command, Filesystem, LvmError, MountKind};
@@ -69,10 +70,10 @@ impl NodeService {
         };
         let actor = self.agent.actor(id.uid);
         let _turn = actor.lock().await;
-        let Some(located) = self.agent.inventory.locate(id.uid) else {
-            return Ok(());
-        };
-        let mounts = self.agent.mounts_of(&located.device).await?;
+        // What is mounted is known to the kernel, also while a volume group cannot be read.
+        let lv = lv_name(id.kind, id.uid);
+        let mut mounts = self.agent.executor.mounts().await?;
+        mounts.retain(|mount| mount.device.lv == lv);
         let elsewhere = |mount: &&ingot_lvm::Mount| mount.target != target;
         if let Some(mount) = mounts.iter().find(elsewhere) {
             // A raw device that a pod still has, or a pod that was not taken down.
@@ -90,6 +91,11 @@ impl NodeService {
                 .change(Command::Unmount { target })
                 .await?;
         }
+        let located = match self.locate(id).await {
+            Ok(located) => located,
+            Err(Problem::NotFound(_)) => return Ok(()),
+            Err(problem) => return Err(problem),
+        };
         if located.tags.encrypted {
             let device = located.device;
             match self.agent.executor.change(Command::Close { device }).await {

@@ -1,6 +1,9 @@
 //! A node with a simulated LVM, and the driver's services in front of it, in one process.
 #![allow(dead_code)]
 
+pub mod request;
+pub mod store;
+
 use ingot_lvm::{Backend, Deadlines, Executor, Faulty, Fuse, Sim, SimGroup, ThinGuard};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::{NodeConfig, PoolConfig, ThinConfig};
