@@ -39,6 +39,15 @@ fn volume(node: u64, uid: u128) -> Volume {
     }
 }
 
+/// An agent that knows nothing yet.
+async fn start(sim: &Arc<Sim>, store: &Arc<FusedStore>) -> Arc<Agent> {
+    let backend: Arc<dyn Backend> = sim.clone();
+    let executor = Executor::new(backend, Deadlines::default());
+    let agent = Agent::new(config("node-0"), store.clone(), executor);
+    agent.prepare_pools().await;
+    agent
+}
+
 /// The world of the trace, with the real agent on node 0.
 struct World {
     sim: Arc<Sim>,
@@ -57,10 +66,7 @@ impl World {
         let sim = Arc::new(Sim::new(disks()));
         let memory = Arc::new(MemoryStore::default());
         let store = FusedStore::new(Arc::clone(&memory), Fuse::default());
-        let backend: Arc<dyn Backend> = sim.clone();
-        let executor = Executor::new(backend, Deadlines::default());
-        let agent = Agent::new(config("node-0"), store.clone(), executor);
-        agent.prepare_pools().await;
+        let agent = start(&sim, &store).await;
         Self {
             sim,
             memory,
@@ -136,6 +142,7 @@ impl World {
                         .lose(&VgName::new("ingot-thick").expect("a name"), &lv.lv);
                 }
             }
+            "Crash" => self.agent = start(&self.sim, &self.store).await,
             "Arrive" | "Perform" => {}
             other => panic!("the trace has {other}; teach it to the replay"),
         }
