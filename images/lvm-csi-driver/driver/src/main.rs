@@ -101,12 +101,15 @@ async fn agent(
     let executor = Executor::new(backend, Deadlines::default());
     let agent = Agent::new(config, store.clone(), executor);
     let work = tokio::spawn(Arc::clone(&agent).run());
+    let node = NodeService::new(agent);
+    let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
-        node: Some(NodeService::new(agent)),
+        node: Some(node),
         controller: with_controller.then(|| ControllerService::new(store, PATIENCE)),
     };
     serve(socket, services, ended()?).await?;
     work.abort();
+    limits.abort();
     Ok(())
 }
 

@@ -280,7 +280,7 @@ async fn live(point: Option<(usize, Passage)>, end: End) -> Vec<String> {
     let mut bed = start(&fuse);
     let mut caller = Caller::default();
     let mut formatted = BTreeMap::new();
-    let mut died = 0;
+    let mut deaths = 0;
     for ask in LIFE.into_iter().chain(END) {
         let mut tries = 0;
         loop {
@@ -295,7 +295,7 @@ async fn live(point: Option<(usize, Passage)>, end: End) -> Vec<String> {
             };
             if fuse.blown() {
                 bed.kill().await;
-                died += 1;
+                deaths += 1;
                 fuse = Fuse::default();
                 if end == End::PowerCut {
                     sim.reboot();
@@ -350,7 +350,7 @@ async fn live(point: Option<(usize, Passage)>, end: End) -> Vec<String> {
         }
     }
     assert_eq!(
-        died,
+        deaths,
         usize::from(point.is_some()),
         "{point:?} {end:?}: deaths"
     );

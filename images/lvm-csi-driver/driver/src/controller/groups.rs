@@ -75,6 +75,7 @@ impl ControllerService {
             for volume in &volumes {
                 nodes.push(self.existing(Kind::Volume, volume).await?.1.node);
             }
+            nodes.sort();
             nodes.dedup();
             if nodes.len() > 1 {
                 return Err(Problem::Precondition(format!(

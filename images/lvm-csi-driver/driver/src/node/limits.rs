@@ -2,10 +2,12 @@
 
 use super::{NodeService, content_device};
 use crate::agent::Located;
-use crate::object::{Volume, VolumeId};
+use crate::object::{Key, ObjectKind, Volume, VolumeId};
 use crate::store;
 use ingot_lvm::{Command, Limits};
+use std::collections::BTreeMap;
 use std::path::Path;
+use tokio::sync::broadcast::error::RecvError;
 
 /// The pod a target path belongs to: kubelet's paths have its uid after `pods`.
 pub fn pod(target: &Path) -> Option<&str> {
@@ -43,8 +45,33 @@ impl NodeService {
         }
     }
 
-    /// Brings changed limits to the pods that have the volume now.
-    pub async fn limits_changed(&self, volume: &Volume) {
+    /// Follows the store for ever and brings changed limits to the pods that have the volume.
+    pub async fn follow_limits(self) {
+        let mut changes = self.agent.store.watch();
+        let mut known: BTreeMap<Key, Limits> = BTreeMap::new();
+        loop {
+            let key = match changes.recv().await {
+                Ok(key) if key.kind == ObjectKind::Volume => key,
+                // What was missed is put in force at the next publishing.
+                Ok(_) | Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
+            };
+            match store::volume(&*self.agent.store, &key).await {
+                Ok(Some((_, volume))) if volume.node == self.agent.config.node => {
+                    let before = known.insert(key, volume.limits).unwrap_or_default();
+                    if before != volume.limits {
+                        self.limits_changed(&volume).await;
+                    }
+                }
+                Ok(Some(_)) | Err(_) => {}
+                Ok(None) => {
+                    known.remove(&key);
+                }
+            }
+        }
+    }
+
+    async fn limits_changed(&self, volume: &Volume) {
         let Some(located) = self.agent.inventory.locate(volume.uid) else {
             return;
         };
@@ -60,7 +87,9 @@ impl NodeService {
 #[cfg(test)]
 mod tests {
     use super::pod;
+    use std::collections::BTreeMap;
     use std::path::Path;
+    use tokio::sync::broadcast::error::RecvError;
 
     #[test]
     fn pods_are_found_in_kubelets_paths_only() {

@@ -69,7 +69,7 @@ pub struct Bed {
     pub agent: Arc<Agent>,
     pub node: NodeService,
     pub controller: ControllerService,
-    task: Option<tokio::task::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Bed {
@@ -100,21 +100,25 @@ impl Bed {
             Arc::clone(&store),
             Executor::new(backend, deadlines),
         );
-        let task = tokio::spawn(Arc::clone(&agent).run());
+        let node = NodeService::new(Arc::clone(&agent));
+        let tasks = vec![
+            tokio::spawn(Arc::clone(&agent).run()),
+            tokio::spawn(node.clone().follow_limits()),
+        ];
         Self {
-            node: NodeService::new(Arc::clone(&agent)),
+            node,
             controller: ControllerService::new(Arc::clone(&store), Duration::from_secs(5)),
             sim,
             store,
             faulty,
             agent,
-            task: Some(task),
+            tasks,
         }
     }
 
     /// The driver dies; what it did stays.
     pub async fn kill(&mut self) {
-        if let Some(task) = self.task.take() {
+        for task in self.tasks.drain(..) {
             task.abort();
             let _ = task.await;
         }
@@ -123,7 +127,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
+        for task in &self.tasks {
             task.abort();
         }
     }

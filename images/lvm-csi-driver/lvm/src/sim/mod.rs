@@ -14,7 +14,7 @@ pub use fault::{Faulty, Fuse, Passage};
 pub use state::SimGroup;
 
 use crate::backend::{Backend, Reply};
-use crate::command::Command;
+use crate::command::{Command, Limits};
 use crate::device::{Device, Filesystem};
 use crate::error::LvmError;
 use ingot_volume_brain::{Bytes, LvName, VgName};
@@ -117,6 +117,11 @@ impl Sim {
         let mut state = self.state();
         state.tear(command);
         self.save(&state);
+    }
+
+    /// The limits in force: volume, pod and how fast.
+    pub fn limits(&self) -> Vec<(LvName, String, Limits)> {
+        self.state().limits.clone()
     }
 
     fn save(&self, state: &State) {
