@@ -2,7 +2,7 @@
 
 use ingot_lvm::ThinGuard;
 use ingot_volume_brain::{Bytes, LvName, NodeName, VgName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -44,16 +44,31 @@ pub struct ThinConfig {
     /// Name of its logical volume.
     pub pool: LvName,
     /// Its size when it is made.
+    #[serde(deserialize_with = "written")]
     pub size: Bytes,
     /// Size of its metadata when it is made.
-    #[serde(default = "metadata")]
+    #[serde(default = "metadata", deserialize_with = "written")]
     pub metadata: Bytes,
     /// Size of a chunk.
-    #[serde(default = "chunk")]
+    #[serde(default = "chunk", deserialize_with = "written")]
     pub chunk: Bytes,
     /// What it may promise and when it stops.
     #[serde(default)]
     pub guard: ThinGuard,
+}
+
+/// A size as people write it: bytes, or with a binary unit.
+fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    match Written::deserialize(from)? {
+        Written::Number(bytes) => Ok(Bytes(bytes)),
+        Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
 }
 
 fn metadata() -> Bytes {

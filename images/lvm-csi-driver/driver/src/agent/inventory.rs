@@ -3,15 +3,16 @@
 use ingot_lvm::{Device, Executor, Group, Lv, LvmError, Tags};
 use ingot_volume_brain::{Known, OnDisk, VgName, VolumeUid};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Mutex as Turn;
 
 /// The node's volume groups.
 pub struct Inventory {
     executor: Executor,
     groups: Mutex<BTreeMap<VgName, Result<Group, LvmError>>>,
-    /// Reports are put down in the order in which they were made, or an older one would hide what
-    /// a newer one has shown.
-    order: tokio::sync::Mutex<()>,
+    /// Reports of a group are put down in the order in which they were made, or an older one would
+    /// hide what a newer one has shown.
+    order: Mutex<BTreeMap<VgName, Arc<Turn<()>>>>,
 }
 
 /// A logical volume of ours, and where it is.
@@ -42,7 +43,7 @@ impl Inventory {
         Self {
             executor,
             groups: Mutex::default(),
-            order: tokio::sync::Mutex::default(),
+            order: Mutex::default(),
         }
     }
 
@@ -52,7 +53,11 @@ impl Inventory {
 
     /// Reads a group.
     pub async fn refresh(&self, vg: &VgName) -> Result<Group, LvmError> {
-        let _order = self.order.lock().await;
+        let order = {
+            let mut all = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(vg.clone()).or_default())
+        };
+        let _order = order.lock().await;
         let group = self.executor.scan(vg).await;
         self.groups().insert(vg.clone(), group.clone());
         group

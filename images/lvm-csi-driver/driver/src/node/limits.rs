@@ -87,9 +87,7 @@ impl NodeService {
 #[cfg(test)]
 mod tests {
     use super::pod;
-    use std::collections::BTreeMap;
     use std::path::Path;
-    use tokio::sync::broadcast::error::RecvError;
 
     #[test]
     fn pods_are_found_in_kubelets_paths_only() {

@@ -3,10 +3,9 @@
 //! Opt-in with `INGOT_TOOL_TESTS=1`: it builds csi-sanity with Go, from the network the first time,
 //! into the cache in `~/.cache/ingot`. Every skipped specification must be in [`SKIPS`] with the reason.
 
-mod bed;
-
-use bed::Bed;
-use ingot_lvm_csi::server::{Services, serve};
+use crate::bed::Bed;
+use crate::process::Processes;
+use ingot_lvm_csi::server::{ServeError, Services, serve};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use std::process::Command;
 
 const VERSION: &str = "v5.6.0";
 
-const ALL: &[&str] = &["thin", "thick", "raw block"];
+const ALL: &[&str] = &["thin", "thick", "raw block", "two processes"];
 const THICK: &[&str] = &["thick"];
 const NO_ATTACHMENT: &str = "a local volume is not attached: PUBLISH_UNPUBLISH_VOLUME is not offered (attachRequired: false)";
 const NO_COPIES: &str =
@@ -32,12 +31,12 @@ const SKIPS: [(&str, &[&str], &str); 15] = [
     (
         "pagination should detect volumes added between pages",
         ALL,
-        "the suite itself marks it as pending (csi-test#223); tests/lists.rs has the same case",
+        "the suite itself marks it as pending (csi-test#223); tests/driver/lists.rs has the same case",
     ),
     (
         "should succeed when creating a snapshot with accessibility requirements",
         ALL,
-        "fails for each driver that answers with a topology: csi-test 5.6.0 compares Go messages with their cached sizes; tests/lists.rs has the same case",
+        "fails for each driver that answers with a topology: csi-test 5.6.0 compares Go messages with their cached sizes; tests/driver/lists.rs has the same case",
     ),
     ("from an existing source snapshot", THICK, NO_COPIES),
     ("from an existing source volume", THICK, NO_COPIES),
@@ -95,10 +94,11 @@ fn taken_out(run: &str) -> Vec<String> {
 }
 
 /// Storage classes the suite is run with: name, access type, parameters.
-const RUNS: [(&str, &str, &str); 3] = [
+const RUNS: [(&str, &str, &str); 4] = [
     ("thin", "mount", "pool: thin\n"),
     ("thick", "mount", "pool: thick\n"),
     ("raw block", "block", "pool: thin\n"),
+    ("two processes", "mount", "pool: thin\n"),
 ];
 
 fn wanted() -> bool {
@@ -167,18 +167,23 @@ fn outcomes(report: &Path) -> Result<BTreeMap<String, Outcome>, Box<dyn Error>> 
     Ok(outcomes)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
-    if !wanted() {
-        return Ok(());
-    }
-    let program = tokio::task::spawn_blocking(|| program().map_err(|e| e.to_string())).await??;
-    let mut complaints = Vec::new();
-    println!("| Run | Passed | Skipped | Failed |\n|---|---|---|---|");
-    let mut skips = String::new();
-    for (run, access, parameters) in RUNS {
-        let folder = tempfile::tempdir()?;
-        let socket = folder.path().join("csi.sock");
+/// The driver as the suite meets it: in this process, or as two of its own.
+enum UnderTest {
+    Here {
+        socket: PathBuf,
+        end: tokio::sync::oneshot::Sender<()>,
+        server: tokio::task::JoinHandle<Result<(), ServeError>>,
+        _bed: Box<Bed>,
+    },
+    Apart(Processes),
+}
+
+impl UnderTest {
+    async fn start(run: &str, folder: &Path) -> Self {
+        if run == "two processes" {
+            return Self::Apart(Processes::start().await);
+        }
+        let socket = folder.join("csi.sock");
         let bed = Bed::new();
         let services = Services {
             controller: Some(bed.controller.clone()),
@@ -190,6 +195,48 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
             let ended = async { drop(ended.await) };
             serve(&path, services, ended).await
         });
+        Self::Here {
+            socket,
+            end,
+            server,
+            _bed: Box::new(bed),
+        }
+    }
+
+    fn endpoints(&self) -> Vec<String> {
+        match self {
+            Self::Here { socket, .. } => vec![format!("--csi.endpoint={}", socket.display())],
+            Self::Apart(processes) => vec![
+                format!("--csi.endpoint={}", processes.node_socket().display()),
+                format!(
+                    "--csi.controllerendpoint={}",
+                    processes.controller_socket().display()
+                ),
+            ],
+        }
+    }
+
+    async fn stop(self) -> Result<(), Box<dyn Error>> {
+        if let Self::Here { end, server, .. } = self {
+            let _ = end.send(());
+            server.await??;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
+    if !wanted() {
+        return Ok(());
+    }
+    let program = tokio::task::spawn_blocking(|| program().map_err(|e| e.to_string())).await??;
+    let mut complaints = Vec::new();
+    println!("| Run | Passed | Skipped | Failed |\n|---|---|---|---|");
+    let mut skips = String::new();
+    for (run, access, parameters) in RUNS {
+        let folder = tempfile::tempdir()?;
+        let under_test = UnderTest::start(run, folder.path()).await;
         let class = folder.path().join("class.yaml");
         std::fs::write(&class, parameters)?;
         let attributes = folder.path().join("attributes.yaml");
@@ -197,7 +244,7 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
         let report = folder.path().join("report.json");
         let mut command = tokio::process::Command::new(&program);
         command
-            .arg(format!("--csi.endpoint={}", socket.display()))
+            .args(under_test.endpoints())
             .arg(format!("--csi.mountdir={}/target", folder.path().display()))
             .arg(format!(
                 "--csi.stagingdir={}/staging",
@@ -215,8 +262,7 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
             .args(taken_out(run))
             .arg("--ginkgo.no-color");
         let output = command.output().await?;
-        let _ = end.send(());
-        server.await??;
+        under_test.stop().await?;
         let outcomes = outcomes(&report)?;
         let count = |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|o| wanted(o)).count();
         println!(

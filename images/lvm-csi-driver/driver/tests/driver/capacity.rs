@@ -1,9 +1,7 @@
 //! Capacity never lies: what GetCapacity reports can be made, what it refuses cannot.
 
-mod bed;
-
-use bed::Bed;
-use bed::request::{GIB, create};
+use crate::bed::Bed;
+use crate::bed::request::{GIB, create};
 use ingot_volume_brain::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -5,11 +5,9 @@
 //! on what is there, and the caller asks again for what it was asking for, as kubelet and the
 //! sidecars do. In the end everything was made once, every file was there, and nothing is left.
 
-mod bed;
-
-use bed::request::{GIB, block, create, from_snapshot, from_volume, key, mount};
-use bed::store::FusedStore;
-use bed::{Bed, config, disks};
+use crate::bed::request::{GIB, block, create, from_snapshot, from_volume, key, mount};
+use crate::bed::store::FusedStore;
+use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::group_controller_server::GroupController;
 use ingot_lvm::{Device, Fuse, Passage, Sim};

@@ -1,10 +1,8 @@
 //! Cases that csi-sanity marks as pending or gets wrong, and group snapshots, which it only asks for
 //! with wrong arguments.
 
-mod bed;
-
-use bed::Bed;
-use bed::request::{GIB, create, from_snapshot};
+use crate::bed::Bed;
+use crate::bed::request::{GIB, create, from_snapshot};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
 use ingot_csi_proto::v1::group_controller_server::GroupController;

@@ -1,9 +1,7 @@
 //! What volumes can do, from the request to the (simulated) disk.
 
-mod bed;
-
-use bed::Bed;
-use bed::request::{GIB, block, create, from_snapshot, from_volume, mount, words};
+use crate::bed::Bed;
+use crate::bed::request::{GIB, block, create, from_snapshot, from_volume, mount, words};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
 use ingot_lvm::{Device, Filesystem, Kind, Limits};
@@ -86,7 +84,8 @@ async fn copies_are_apart_from_their_source_and_grow_to_their_own_size() {
 #[tokio::test]
 async fn every_layout_and_filesystem_grows_online() {
     let (bed, folder) = (bed().await, tempfile::tempdir().expect("a directory"));
-    let classes: [(&str, &str, &[(&str, &str)]); 6] = [
+    type Class<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let classes: [Class<'_>; 6] = [
         ("ingot-thin", "xfs", &[("pool", "thin")]),
         ("ingot-thick", "ext4", &[("pool", "thick")]),
         (

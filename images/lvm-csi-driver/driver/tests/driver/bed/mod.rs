@@ -1,6 +1,4 @@
 //! A node with a simulated LVM, and the driver's services in front of it, in one process.
-#![allow(dead_code)]
-
 pub mod request;
 pub mod store;
 
@@ -116,6 +114,13 @@ impl Bed {
         }
     }
 
+    /// With a controller that does not wait long.
+    pub fn impatient(mut self) -> Self {
+        let patience = Duration::from_millis(500);
+        self.controller = ControllerService::new(Arc::clone(&self.store), patience);
+        self
+    }
+
     /// The driver dies; what it did stays.
     pub async fn kill(&mut self) {
         for task in self.tasks.drain(..) {
@@ -127,6 +132,8 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        // A command that hangs would keep the test from its end.
+        self.faulty.release();
         for task in &self.tasks {
             task.abort();
         }

@@ -1,10 +1,8 @@
 //! Disks that fail, vanish or belong to somebody else; volumes that nobody knows; commands that hang.
 //! Each is reported, in the status and by CSI's health requests, and the others go on.
 
-mod bed;
-
-use bed::request::{GIB, create, mount};
-use bed::{Bed, config, disks};
+use crate::bed::request::{GIB, create, mount};
+use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
 use ingot_csi_proto::v1::node_server::Node;
@@ -221,7 +219,7 @@ async fn a_foreign_group_of_the_same_name_is_left_alone() {
 
 #[tokio::test]
 async fn a_hung_command_is_bounded_and_reported_and_other_pools_go_on() {
-    let bed = Bed::new();
+    let bed = Bed::new().impatient();
     bed.agent.prepare_pools().await;
     let dead = Lane::Group(vg("ingot-thick"));
     bed.faulty
@@ -297,7 +295,7 @@ async fn a_missing_disk_degrades_the_pool_and_what_lies_on_it() {
 
 #[tokio::test]
 async fn a_failure_is_told_in_the_status_and_tried_again() {
-    let bed = Bed::new();
+    let bed = Bed::new().impatient();
     bed.agent.prepare_pools().await;
     bed.faulty.fail(|command| {
         command

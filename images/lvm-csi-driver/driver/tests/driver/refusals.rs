@@ -2,10 +2,10 @@
 //!
 //! `UPDATE_GOLDEN=1` rewrites the file; read the difference.
 
-mod bed;
-
-use bed::Bed;
-use bed::request::{GIB, create, from_snapshot, from_volume, key, mount, mount_as, range, words};
+use crate::bed::Bed;
+use crate::bed::request::{
+    GIB, create, from_snapshot, from_volume, key, mount, mount_as, range, words,
+};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
 use ingot_csi_proto::v1::node_server::Node;
@@ -432,7 +432,10 @@ async fn refusals_name_the_remedy_and_change_nothing() {
         .filter(|line| !line.starts_with(' '))
         .count();
     println!("{cases} refusals");
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/refusals.txt");
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/driver/golden/refusals.txt"
+    );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(file, &table.0).expect("written");
     }

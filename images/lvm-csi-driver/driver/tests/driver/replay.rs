@@ -3,10 +3,8 @@
 //! The volume was ready, its disk disappeared, and a read showed the object as it was before: an
 //! agent that makes what seems to be wanted would hand an empty volume to a pod.
 
-mod bed;
-
-use bed::store::FusedStore;
-use bed::{config, disks};
+use crate::bed::store::FusedStore;
+use crate::bed::{config, disks};
 use ingot_lvm::{Backend, Command, Deadlines, Executor, Fuse, Kind, Layout, Reply, Sim};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::object::{Key, Object, Volume, VolumeId};
@@ -15,7 +13,7 @@ use ingot_volume_brain::{Bytes, NameHash, NodeName, Phase, Report, VgName, Volum
 use serde_json::Value;
 use std::sync::Arc;
 
-const TRACE: &str = include_str!("../../brain/tests/traces/created_again.json");
+const TRACE: &str = include_str!("../../../brain/tests/traces/created_again.json");
 
 fn volume(node: u64, uid: u128) -> Volume {
     Volume {
