@@ -59,6 +59,11 @@ test: bundle ## Every test, the scenarios on real hosts included (as root)
 test-fast: packages ## Tests that need neither root nor a bundle
 	cargo test --release --workspace
 
+# The part of the driver's tests that needs neither root nor disks; csi-sanity is built on the first run.
+.PHONY: storage-test
+storage-test: packages ## The volume driver: model, crash points, capacity, csi-sanity; prints their tables
+	INGOT_TOOL_TESTS=1 cargo test --release -p ingot-volume-brain -p ingot-lvm -p ingot-lvm-csi -- --nocapture --test-threads 1
+
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
 	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release -p ingot-scenarios -- --nocapture --test-threads 1

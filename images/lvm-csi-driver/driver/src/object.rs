@@ -282,7 +282,7 @@ pub struct NodePool {
 
 /// Any object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind")]
+#[serde(tag = "object")]
 pub enum Object {
     /// A volume or snapshot.
     Volume(Box<Volume>),

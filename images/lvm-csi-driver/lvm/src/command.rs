@@ -48,8 +48,9 @@ impl TagChange {
     }
 }
 
-/// A secret that opens an encrypted volume. It has no `Display` and shows nothing when debugged.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A secret that opens an encrypted volume. It has no `Display`, is never written down, and shows
+/// nothing when debugged.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
 
 impl Key {

@@ -233,3 +233,59 @@ impl Store for DirectoryStore {
         self.changes.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::GroupSnapshot;
+    use ingot_volume_brain::{NameHash, VolumeUid};
+
+    fn group() -> Object {
+        Object::Group(GroupSnapshot {
+            uid: VolumeUid(1),
+            csi_name: "g".into(),
+            volumes: Vec::new(),
+            snapshots: Vec::new(),
+            created: 0,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_version_is_given_once_and_old_ones_write_nothing() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = DirectoryStore::open(folder.path()).expect("opened");
+        let other = DirectoryStore::open(folder.path()).expect("opened by another process");
+        let key = Key::group(NameHash::of("g"));
+        let first = store.create(&key, group()).await.expect("created");
+        assert_eq!(
+            other.create(&key, group()).await,
+            Err(StoreError::Exists(key.clone()))
+        );
+        let second = other.update(&key, first, group()).await.expect("updated");
+        let late = store.update(&key, first, group()).await;
+        assert_eq!(late, Err(StoreError::Conflict(key.clone())));
+        assert_eq!(
+            store.delete(&key, first).await,
+            Err(StoreError::Conflict(key.clone()))
+        );
+        store.delete(&key, second).await.expect("deleted");
+        let again = store.create(&key, group()).await.expect("created");
+        assert!(
+            again > second,
+            "a version of a former life would hide a change"
+        );
+    }
+
+    #[tokio::test]
+    async fn changes_of_other_processes_are_told() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = DirectoryStore::open(folder.path()).expect("opened");
+        let other = DirectoryStore::open(folder.path()).expect("opened by another process");
+        let mut changes = store.watch();
+        let key = Key::group(NameHash::of("g"));
+        let version = other.create(&key, group()).await.expect("created");
+        assert_eq!(changes.recv().await.as_ref(), Ok(&key));
+        other.delete(&key, version).await.expect("deleted");
+        assert_eq!(changes.recv().await.as_ref(), Ok(&key));
+    }
+}

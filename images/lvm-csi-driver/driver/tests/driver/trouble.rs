@@ -234,7 +234,12 @@ async fn a_hung_command_is_bounded_and_reported_and_other_pools_go_on() {
     bed.create(create("v", GIB, &[("pool", "thin")]))
         .await
         .expect("another group");
-    let node = node_health(&bed).await;
+    let mut node = node_health(&bed).await;
+    while node.is_empty() && begin.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        node = node_health(&bed).await;
+    }
+    assert!(!node.is_empty(), "the hang is not reported");
     assert_eq!(
         node[0].0,
         v1::StorageHealthErrorType::StorageUnreachable,

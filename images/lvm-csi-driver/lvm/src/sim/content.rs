@@ -8,10 +8,12 @@ use crate::error::LvmError;
 use ingot_volume_brain::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Content {
-    pub key: Option<Key>,
+    /// A hash of the key: keys are not written down, not even here.
+    pub key: Option<u64>,
     pub filesystem: Option<Made>,
     pub other: Option<String>,
     pub files: BTreeMap<String, String>,
@@ -28,6 +30,12 @@ pub(super) struct Made {
 
 /// What LUKS2 keeps before the data.
 const LUKS_HEADER: Bytes = Bytes::mib(16);
+
+fn hash(key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.expose().hash(&mut hasher);
+    hasher.finish()
+}
 
 impl State {
     /// The content behind a device that can be read now.
@@ -122,7 +130,7 @@ impl State {
             });
         }
         *self.content(device)? = Content {
-            key: Some(key.clone()),
+            key: Some(hash(key)),
             ..Content::default()
         };
         Ok(Reply::Done)
@@ -130,7 +138,7 @@ impl State {
 
     fn fits(&mut self, device: &Device, key: &Key) -> Result<(), LvmError> {
         match &self.content(device)?.key {
-            Some(own) if own == key => Ok(()),
+            Some(own) if *own == hash(key) => Ok(()),
             Some(_) => Err(LvmError::WrongKey {
                 device: device.clone(),
             }),
