@@ -3,28 +3,46 @@
 use super::Agent;
 use crate::object::{Key, ObjectKind, Volume, VolumeId};
 use crate::store;
+use futures::future::join_all;
 use ingot_volume_brain::VgName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 /// How often failures are tried again and pools are looked at.
 const RETRY: Duration = Duration::from_secs(5);
+/// How many retries pass between two looks at the fill of thin pools.
+const GUARD_EVERY: u32 = 12;
 /// How many retries pass between two scans of everything.
 const SCAN_EVERY: u32 = 60;
 
 impl Agent {
-    /// Reads everything again and brings every volume to rest, one after the other.
+    /// Reads everything again and brings every volume to rest: one after the other within a group,
+    /// the groups side by side, so that a dead disk keeps nobody else waiting.
     pub async fn settle(&self) -> Result<(), store::StoreError> {
-        for pool in &self.config.pools {
-            // A group that cannot be read is in the pool's status.
-            let _ = self.inventory.refresh(&pool.volume_group).await;
-        }
-        for (id, vg) in self.known().await?.into_values() {
-            self.reconcile(id, &vg, true).await;
+        let groups = self
+            .config
+            .pools
+            .iter()
+            .map(|pool| self.settle_group(&pool.volume_group));
+        for settled in join_all(groups).await {
+            settled?;
         }
         self.publish_pools().await;
+        Ok(())
+    }
+
+    async fn settle_group(&self, vg: &VgName) -> Result<(), store::StoreError> {
+        // A group that cannot be read is in the pool's status.
+        let _ = self.inventory.refresh(vg).await;
+        for (id, of) in self.known().await?.into_values() {
+            if of == *vg {
+                self.reconcile(id, vg, true).await;
+            }
+        }
         Ok(())
     }
 
@@ -51,37 +69,46 @@ impl Agent {
         Ok(known)
     }
 
-    /// Runs for ever: prepares the pools, then follows changes.
+    /// Runs for ever: prepares the pools, then follows changes and looks after what failed.
     pub async fn run(self: Arc<Self>) {
-        let mut changes = self.store.watch();
+        // Before the first look at what is there: nothing falls between the two.
+        let changes = self.store.watch();
         for (pool, error) in self.prepare_pools().await {
             eprintln!("pool {pool}: {error}");
         }
+        let behind = AtomicBool::new(true);
+        // Side by side: what hangs in the one must not keep the other from what is new.
+        tokio::join!(
+            self.follow_changes(changes, &behind),
+            self.look_after(&behind)
+        );
+    }
+
+    async fn follow_changes(self: &Arc<Self>, mut changes: Receiver<Key>, behind: &AtomicBool) {
+        loop {
+            match changes.recv().await {
+                Ok(key) => self.follow(key),
+                Err(RecvError::Lagged(_)) => behind.store(true, Ordering::Relaxed),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn look_after(self: &Arc<Self>, behind: &AtomicBool) {
         let mut ticks = 0_u32;
-        let mut behind = true;
         let mut timer = tokio::time::interval(RETRY);
         loop {
-            if behind && self.settle().await.is_ok() {
-                behind = false;
+            timer.tick().await;
+            ticks += 1;
+            if ticks.is_multiple_of(SCAN_EVERY) {
+                behind.store(true, Ordering::Relaxed);
             }
-            tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(key) => self.follow(key),
-                    Err(RecvError::Lagged(_)) => behind = true,
-                    Err(RecvError::Closed) => return,
-                },
-                _ = timer.tick() => {
-                    ticks += 1;
-                    if ticks.is_multiple_of(SCAN_EVERY) {
-                        behind = true;
-                    }
-                    self.retry_parked().await;
-                    if self.config.pools.iter().any(|pool| pool.thin.is_some())
-                        && ticks.is_multiple_of(12)
-                    {
-                        self.guard_pools().await;
-                    }
-                }
+            if behind.swap(false, Ordering::Relaxed) && self.settle().await.is_err() {
+                behind.store(true, Ordering::Relaxed);
+            }
+            self.retry_parked().await;
+            if ticks.is_multiple_of(GUARD_EVERY) {
+                self.guard_pools().await;
             }
         }
     }
@@ -124,9 +151,12 @@ impl Agent {
         if parked.is_empty() {
             return;
         }
-        for pool in &self.config.pools {
-            let _ = self.inventory.refresh(&pool.volume_group).await;
-        }
+        let groups = self
+            .config
+            .pools
+            .iter()
+            .map(|pool| self.inventory.refresh(&pool.volume_group));
+        let _ = join_all(groups).await;
         let Ok(known) = self.known().await else {
             return;
         };

@@ -206,6 +206,15 @@ impl ControllerService {
         if let Some(origin) = &wanted.origin {
             volume.encrypted = origin.encrypted;
         }
+        if let Some(filesystem) = wanted.filesystem
+            && volume.size < filesystem.least()
+        {
+            return Err(Problem::OutOfRange(format!(
+                "{filesystem} needs at least {}, not {}; ask for more, or use ext4",
+                filesystem.least(),
+                volume.size
+            )));
+        }
         Ok(volume)
     }
 

@@ -191,3 +191,52 @@ async fn a_second_agent_of_a_node_is_refused() {
         "{text}"
     );
 }
+
+/// Memory of a process, in KiB.
+fn resident(process: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()));
+    let status = status.expect("the process runs");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a line");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_with_two_hundred_volumes_stays_small() {
+    let processes = Processes::start().await;
+    let channel = answer(&processes.controller_socket()).await;
+    create_until_made(channel.clone(), "first".into()).await;
+    let mut taken = Vec::new();
+    for round in 0..20 {
+        let tasks: Vec<_> = (0..10)
+            .map(|n| {
+                let channel = channel.clone();
+                tokio::spawn(async move {
+                    let begin = std::time::Instant::now();
+                    let name = format!("v{round}-{n}");
+                    let request = create(&name, GIB / 2, &[("pool", "thin")]);
+                    let mut client = ControllerClient::new(channel);
+                    client.create_volume(request).await.expect("created");
+                    begin.elapsed()
+                })
+            })
+            .collect();
+        for task in tasks {
+            taken.push(task.await.expect("no panic"));
+        }
+    }
+    taken.sort();
+    let agent = resident(&processes.agent);
+    println!(
+        "200 volumes, 10 at a time, on the simulator: p50 {:?}, p99 {:?}; agent {:.1} MiB",
+        taken[100],
+        taken[198],
+        agent as f64 / 1024.0
+    );
+    assert!(agent < 25 << 10, "the agent takes {agent} KiB");
+}

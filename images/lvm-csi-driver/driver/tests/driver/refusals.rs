@@ -150,6 +150,10 @@ async fn creations(bed: &Bed, table: &mut Table, volume: &str, snapshot: &str) {
             create("x", GIB, &[("fstype", "btrfs")]),
         ),
         (
+            "an XFS smaller than its tools take",
+            create("x", GIB / 16, &[("pool", "thin"), ("fstype", "xfs")]),
+        ),
+        (
             "the same name with another size",
             create("there", 3 * GIB, &thin),
         ),

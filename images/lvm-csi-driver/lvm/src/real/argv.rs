@@ -90,7 +90,8 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
                 // Without a device until somebody reads it: fewer things to hang.
                 put(&["--permission", "r", "--setactivationskip", "y"]);
             } else {
-                put(&["--setactivationskip", "n"]);
+                // A copy of a read-only snapshot is written to.
+                put(&["--permission", "rw", "--setactivationskip", "n"]);
             }
             for tag in tags.encode() {
                 put(&["--addtag", &tag]);
