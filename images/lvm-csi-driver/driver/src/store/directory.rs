@@ -167,15 +167,18 @@ async fn look(store: Weak<DirectoryStore>) {
     let mut last = None;
     let mut known = BTreeMap::new();
     while let Some(store) = store.upgrade() {
-        let now = (
-            store.last().ok(),
-            fs::metadata(store.folder.join("removed"))
-                .and_then(|m| m.modified())
-                .ok(),
-        );
-        if last != Some(now)
-            && let Ok(found) = store.versions()
-        {
+        // Alone: between a writer's counter and its file, the counter alone would be believed.
+        let seen = store.alone(|| {
+            let removed = fs::metadata(store.folder.join("removed")).and_then(|m| m.modified());
+            let now = Some((store.last()?, removed.ok()));
+            let found = if last == now {
+                None
+            } else {
+                Some(store.versions()?)
+            };
+            Ok((now, found))
+        });
+        if let Ok((now, Some(found))) = seen {
             let gone = known.keys().filter(|key| !found.contains_key(*key));
             let changed = found
                 .iter()
@@ -183,7 +186,7 @@ async fn look(store: Weak<DirectoryStore>) {
             for key in gone.chain(changed.map(|(key, _)| key)) {
                 let _ = store.changes.send(Key::clone(key));
             }
-            last = Some(now);
+            last = now;
             known = found;
         }
         drop(store);
