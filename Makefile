@@ -13,7 +13,7 @@ PUB := $(DIST)/ingot.pub
 SANDBOX := demo
 
 # Debian packages: to build, to make and check bundles, to run throw-away servers.
-PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv
+PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv openssh-client bc
 
 export INGOT_BUNDLE = $(CURDIR)/$(ISO)
 export INGOT_TRUSTED_KEY = $(CURDIR)/$(PUB)

@@ -22,6 +22,8 @@ pub struct Options {
     pub accept_new_host_keys: bool,
     /// How long a host may take to answer.
     pub connect_timeout: Duration,
+    /// How long a connected host may be silent before it counts as lost.
+    pub silence_timeout: Duration,
     /// How long the cluster may take to become ready.
     pub ready_timeout: Duration,
     /// Names of preflight checks whose errors are only warned about.

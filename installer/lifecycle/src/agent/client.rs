@@ -1,13 +1,13 @@
 //! The driver's end of a conversation with an agent.
 
-use super::protocol::{AuthorityFile, AuthorityFiles, Reply, Request, receive, send};
+use super::protocol::{AuthorityFile, AuthorityFiles, HostPlan, Reply, Request, receive, send};
 use crate::agent::kube::ClusterStatus;
 use crate::error::Failure;
 use crate::facts::{Facts, Membership};
 use crate::paths;
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
 use ingot_bundle::Digest;
-use ingot_engine::{Event, Plan, Report};
+use ingot_engine::{Event, Report};
 use ingot_transport::{Host, Process, TransportError, quote, run, write_file};
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -213,7 +213,7 @@ impl Session {
         &mut self,
         states: &[String],
         settings: &serde_json::Value,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<HostPlan, Failure> {
         let request = Request::Plan {
             states: states.to_vec(),
             settings: settings.clone(),

@@ -70,6 +70,16 @@ pub enum Request {
     Reset,
 }
 
+/// The plan of a host, and what it took to make it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostPlan {
+    /// What would change.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// How long the host took to read the states and compare them with what is, in milliseconds.
+    pub milliseconds: f64,
+}
+
 /// A file of an authority, with its place on the host. Its content is secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorityFile {
@@ -126,7 +136,7 @@ pub enum Reply {
         digests: Vec<Digest>,
     },
     Plan {
-        plan: Plan,
+        plan: HostPlan,
     },
     Applied {
         report: Report,
