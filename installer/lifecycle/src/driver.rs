@@ -86,6 +86,18 @@ impl Driver {
         self.failed.insert(node.into(), failure);
     }
 
+    /// Lets machines go whose conversation is over, so that nobody waits for them.
+    pub fn drop_lost(&mut self, phase: &str) {
+        let lost: Vec<(String, Failure)> = self
+            .machines
+            .iter_mut()
+            .filter_map(|(name, machine)| Some((name.clone(), machine.session.lost()?)))
+            .collect();
+        for (node, failure) in lost {
+            self.fail(&node, phase, failure);
+        }
+    }
+
     /// Does `work` on all machines that `take_part` at once. Those that fail drop out; the number of
     /// changes of the others is added up.
     pub async fn each(

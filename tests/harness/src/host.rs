@@ -18,7 +18,7 @@ pub use error::HostError;
 pub(crate) use install::{install, random_id};
 
 use crate::internal::{InternalError, Role, host_process};
-use crate::network::{self, host_address};
+use crate::network::{self, NetworkError, host_address};
 use crate::process::ProcessId;
 use crate::program::{self, ProgramError};
 use crate::ssh_keys::{self, KeyError};
@@ -215,12 +215,18 @@ impl Host {
         self.wait("power off", BOOT_DEADLINE, || self.supervisor_gone())
     }
 
-    /// Kills everything on the host at one instant, as pulling the power cord does.
+    /// Kills everything on the host at one instant, as pulling the power cord does: its peers hear
+    /// nothing, not even that their connections end.
     ///
     /// What was in memory and on /run and /tmp is gone. Unlike on a machine, files that were written
     /// but not yet synced survive: the page cache is the machine's. One that is off is fine.
     pub fn power_cut(&self) -> Result<(), HostError> {
         let run = self.run()?;
+        if self.is_running() {
+            let lab = self.dir.lab();
+            network::set_cables(&lab.network(), self.bridges, self.index, false)
+                .map_err(|source| self.network(source))?;
+        }
         // The kernel kills all processes of a namespace with its PID 1.
         let init: Vec<ProcessId> = run.init.into_iter().collect();
         teardown::kill(init).map_err(|source| HostError::PowerOff {
@@ -309,12 +315,8 @@ impl Host {
         if !self.is_running() {
             return Ok(());
         }
-        network::set_cables(&lab.network(), self.bridges, self.index, plugged).map_err(|source| {
-            HostError::Network {
-                host: self.dir.name().clone(),
-                source,
-            }
-        })
+        network::set_cables(&lab.network(), self.bridges, self.index, plugged)
+            .map_err(|source| self.network(source))
     }
 
     fn systemctl(&self, verb: &str) -> Result<(), HostError> {
@@ -419,6 +421,13 @@ impl Host {
 
     fn key(&self, source: KeyError) -> HostError {
         HostError::Key {
+            host: self.dir.name().clone(),
+            source,
+        }
+    }
+
+    fn network(&self, source: NetworkError) -> HostError {
+        HostError::Network {
             host: self.dir.name().clone(),
             source,
         }

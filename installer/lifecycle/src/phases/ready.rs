@@ -16,11 +16,6 @@ const PHASE: &str = "ready";
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
-    let wanted: Vec<_> = driver
-        .machines
-        .values()
-        .map(|machine| machine.node.clone())
-        .collect();
     let name = format!(
         "kubernetes.default.svc.{}",
         driver.cluster.network.cluster_domain
@@ -28,6 +23,12 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let dns = driver.cluster.dns_address().map(|address| (address, name));
     let mut labelled = false;
     loop {
+        driver.drop_lost(PHASE);
+        let wanted: Vec<_> = driver
+            .machines
+            .values()
+            .map(|machine| machine.node.clone())
+            .collect();
         let Some(machine) = driver.any_control_plane() else {
             return Err(Failure::machine("no control plane is left"));
         };

@@ -184,6 +184,13 @@ where
     if result.success() {
         return Ok(session);
     }
+    // A host that goes down in between refuses nobody.
+    if session.is_closed() {
+        return Err(TransportError::Broken {
+            address: target.address(),
+            reason: "it ended during the log-in".into(),
+        });
+    }
     Err(TransportError::Authentication {
         address: target.address(),
         user: target.user.clone(),
