@@ -66,8 +66,9 @@ count=$((${#control_planes[@]} + ${#workers[@]}))
 on "$first" "
     export KUBECONFIG=/etc/kubernetes/admin.conf
     until [ \"\$(kubectl get nodes --no-headers 2>/dev/null | grep -cw Ready)\" = $count ]; do sleep 0.2; done
-    # A question for kubernetes.default.svc.cluster.local (RFC 1035, section 4), and whether it has an answer.
-    question='\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x0akubernetes\\x07default\\x03svc\\x07cluster\\x05local\\x00\\x00\\x01\\x00\\x01'
+    # A question for kube-dns.kube-system.svc.cluster.local (RFC 1035, section 4), and whether it has an
+    # answer. No label of ten letters: bash would send a datagram of its own at what it takes for a line end.
+    question='\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x08kube-dns\\x0bkube-system\\x03svc\\x07cluster\\x05local\\x00\\x00\\x01\\x00\\x01'
     answers() {
         exec 3<>/dev/udp/10.96.0.10/53 && printf \"\$question\" >&3 &&
             timeout 1 head -c 12 <&3 | od -An -tx1 | grep -q '^ 12 34 8. .0 00 01 00 01'
