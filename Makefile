@@ -53,7 +53,7 @@ demo: bundle ## A cluster of throw-away servers on this machine: one control pla
 
 .PHONY: test
 test: bundle ## Every test, the scenarios on real hosts included (as root)
-	INGOT_HOST_TESTS=1 cargo test --release --workspace --no-fail-fast
+	INGOT_HOST_TESTS=1 INGOT_TOOL_TESTS=1 cargo test --release --workspace --no-fail-fast
 
 .PHONY: test-fast
 test-fast: packages ## Tests that need neither root nor a bundle
@@ -61,7 +61,7 @@ test-fast: packages ## Tests that need neither root nor a bundle
 
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
-	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release -p ingot-scenarios -- --nocapture --test-threads 1
+	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release --workspace --test soak_interrupted_bootstrap -- --nocapture
 
 .PHONY: bench
 bench: bundle ## Print every number beside its comparison, as a table and as JSON (as root)
