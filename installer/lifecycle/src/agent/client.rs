@@ -346,6 +346,14 @@ impl Session {
         }
     }
 
+    /// Starts the kubelet of the host anew; its pods go on.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub async fn restart_kubelet(&mut self) -> Result<(), Failure> {
+        self.done(&Request::RestartKubelet).await.map(drop)
+    }
+
     /// Writes down which cluster the host belongs to.
     ///
     /// # Errors

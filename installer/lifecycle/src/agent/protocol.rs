@@ -64,6 +64,8 @@ pub enum Request {
     KubeReady,
     /// The state of the cluster; with the address of its DNS and a name to ask it for.
     KubeStatus { dns: Option<(IpAddr, String)> },
+    /// Starts the kubelet anew, for it to register its node at once.
+    RestartKubelet,
     /// Writes down which cluster the host belongs to.
     Join { membership: Membership },
     /// Removes everything that was ever installed.
