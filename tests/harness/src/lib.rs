@@ -19,6 +19,7 @@ mod apt_sources;
 mod base_root;
 mod boot;
 mod cgroup;
+pub mod guest;
 mod host;
 mod init;
 mod internal;
