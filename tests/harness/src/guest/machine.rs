@@ -23,7 +23,7 @@ pub(super) const ROOT: &str = "root";
 
 /// `noinit_itable`: the disk is new and sparse, and zeroing its inode tables would fill it.
 const KERNEL_ARGUMENTS: &str = "root=/dev/vda rw rootfstype=ext4 rootflags=noinit_itable \
-     console=ttyS0 quiet net.ifnames=0 mitigations=off random.trust_cpu=on panic=-1";
+     console=ttyS0 quiet systemd.show_status=yes net.ifnames=0 mitigations=off random.trust_cpu=on panic=-1";
 
 /// A QEMU that runs.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! QEMU's monitor: one command at a time over a Unix socket (QEMU Machine Protocol).
 //!
-//! It knows the protocol and no command; events are skipped, since whoever waits here waits for a
-//! state, which it asks for.
+//! Of events it counts resets, which leave no other trace; whoever waits here waits for a state,
+//! which it asks for.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -43,6 +43,8 @@ pub enum MonitorError {
 pub(super) struct Monitor {
     answers: BufReader<UnixStream>,
     commands: UnixStream,
+    /// How often the machine has been reset, as far as read.
+    resets: u64,
 }
 
 impl Monitor {
@@ -71,6 +73,7 @@ impl Monitor {
         let mut monitor = Monitor {
             answers: BufReader::new(answers),
             commands,
+            resets: 0,
         };
         let greeting = monitor.line()?;
         if greeting.get("QMP").is_none() {
@@ -100,10 +103,19 @@ impl Monitor {
                         .to_owned(),
                 });
             }
-            if answer.get("event").is_none() {
-                return Err(MonitorError::Protocol(answer.to_string()));
+            match answer.get("event").and_then(Value::as_str) {
+                Some("RESET") => self.resets += 1,
+                Some(_) => {}
+                None => return Err(MonitorError::Protocol(answer.to_string())),
             }
         }
+    }
+
+    /// How often the machine has been reset since it has power: a reboot is a reset.
+    pub(super) fn resets(&mut self) -> Result<u64, MonitorError> {
+        // Events that happened before come before the answer.
+        self.run("query-status", json!({}))?;
+        Ok(self.resets)
     }
 
     fn line(&mut self) -> Result<Value, MonitorError> {

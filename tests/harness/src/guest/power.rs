@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::machine::Machine;
+use super::monitor::Monitor;
 use super::session::Session;
 use super::{Guest, GuestError, deadline};
 use crate::state;
@@ -74,21 +75,17 @@ impl Guest {
     /// `systemctl reboot`; waits until the guest can be worked with again.
     pub fn reboot(&self) -> Result<(), GuestError> {
         let end = Instant::now() + self.spec.deadline;
-        let before = self.boot_id()?;
+        let before = self.on_monitor(Monitor::resets)?;
         self.systemctl("reboot")?;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        while self.on_monitor(Monitor::resets)? == before {
+            if Instant::now() >= end {
                 return Err(deadline(&self.dir, "reboot", self.spec.deadline));
             }
-            // Until sshd has gone, it is the old boot that answers.
-            match self.wait_ssh(left).and_then(|()| self.boot_id()) {
-                Ok(id) if id != before => return Ok(()),
-                Ok(_) | Err(GuestError::Lost { .. } | GuestError::Command { .. }) => {}
-                Err(other) => return Err(other),
-            }
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(100));
         }
+        // Its other end has forgotten the connection.
+        self.now().session = None;
+        self.wait_ssh(end.saturating_duration_since(Instant::now()))
     }
 
     /// `systemctl poweroff`; waits until the guest is off. One that is off already is fine.
