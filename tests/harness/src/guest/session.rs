@@ -10,6 +10,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::unistd::setsid;
+
 use super::directory::{ARGV0, GuestDir};
 use super::error::GuestError;
 use super::wire::Wire;
@@ -39,10 +41,17 @@ impl Session {
         command
             .args(["-N", "-M"])
             .arg(destination(ssh))
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        // It reads and writes on behalf of the other ssh processes, on their terminal if they have
+        // one. As a background process of that terminal it would be stopped when it reads.
+        let own_session = || Ok(setsid().map(drop)?);
+        // SAFETY: between fork and exec only setsid(2) is called; it neither allocates nor takes locks.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(own_session);
+        }
         let child = command.spawn().map_err(|source| start_error(dir, source))?;
         let mut session = Session(child);
         let deadline = Instant::now() + within;

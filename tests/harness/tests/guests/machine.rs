@@ -1,6 +1,7 @@
 //! A guest is a machine of its own, and files and programs get into it.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::Command;
 
 use ingot_harness::guest::{DiskSpec, Guest, GuestError, GuestSpec};
@@ -159,5 +160,13 @@ fn files_and_programs(guest: &Guest) {
         status.success() && log.contains("a_killed_creator_leaves_nothing: test"),
         "{log}"
     );
+    // And one with libraries that the guest lacks.
+    assert!(!succeeds(guest, "command -v qemu-img"));
+    let path = timed("install qemu-img", || {
+        guest
+            .install_program(Path::new("/usr/bin/qemu-img"))
+            .unwrap()
+    });
+    assert!(out(guest, &format!("{path} --version")).starts_with("qemu-img version"));
     fs::remove_dir_all(&dir).unwrap();
 }
