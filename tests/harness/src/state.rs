@@ -7,6 +7,7 @@
 //! ```text
 //! <state>/                       /var/lib/ingot-lab, or $INGOT_LAB_DIR
 //!   .lock-<lab>                  taken for changes of one lab
+//!   .guests/, <lab>/guests/      see the module `guest::directory`
 //!   <lab>/lab.json               LabRecord
 //!   <lab>/net                    the lab's network namespace, bound to a file
 //!   <lab>/driver/                id_ed25519, known_hosts

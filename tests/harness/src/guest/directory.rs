@@ -13,6 +13,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,13 @@ pub(crate) fn members(lab: &LabDir) -> Result<Vec<(u8, String)>, StateError> {
     Ok(members)
 }
 
+/// A directory is there a moment before its record; one that stays without belongs to nobody.
+fn is_being_made(dir: &GuestDir) -> bool {
+    let made = fs::metadata(dir.path()).and_then(|metadata| metadata.modified());
+    let age = made.ok().and_then(|time| time.elapsed().ok());
+    matches!(dir.record(), Ok(None)) && age.is_none_or(|age| age < Duration::from_secs(60))
+}
+
 /// Removes the guests whose creators are gone; says which those were.
 pub(super) fn remove_orphans(state: &StateDir) -> Result<Vec<String>, TeardownError> {
     let mut places = vec![None];
@@ -158,9 +166,7 @@ pub(super) fn remove_orphans(state: &StateDir) -> Result<Vec<String>, TeardownEr
             let dir = GuestDir::new(state, lab.clone(), &name);
             let record = dir.record().ok().flatten();
             let creator = record.as_ref().and_then(|r| r.creator.as_ref());
-            // A guest that is being made has no record for a moment; its creator is in nobody's way
-            // again by the time that anybody tidies up by hand.
-            if creator.is_some_and(ProcessId::is_alive) {
+            if creator.is_some_and(ProcessId::is_alive) || is_being_made(&dir) {
                 continue;
             }
             dir.remove(record.as_ref().map_or("", |r| &r.id))?;
