@@ -173,7 +173,5 @@ pub(super) fn remove_orphans(state: &StateDir) -> Result<Vec<String>, TeardownEr
             removed.push(dir.path().display().to_string());
         }
     }
-    // Gone with the last of them, if it was.
-    let _ = fs::remove_dir(own_guests(state));
     Ok(removed)
 }
