@@ -15,6 +15,9 @@ SANDBOX := demo
 # Debian packages: to build, to make and check bundles, to run throw-away servers.
 PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv openssh-client bc
 
+# To run guests: virtual machines with a kernel and disks of their own.
+GUEST_PACKAGES := qemu-system-x86 qemu-utils e2fsprogs mmdebstrap openssh-client iproute2 tar
+
 export INGOT_BUNDLE = $(CURDIR)/$(ISO)
 export INGOT_TRUSTED_KEY = $(CURDIR)/$(PUB)
 export INGOT_BIN = $(CURDIR)/$(TARGET)/ingot
@@ -23,15 +26,23 @@ export INGOT_BIN = $(CURDIR)/$(TARGET)/ingot
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s'|'
 
+# Installs the Debian packages of $(1) that are missing, or names them.
+define install_packages
+missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
+[ -z "$$missing" ] || if [ "$$(id -u)" = 0 ]; then \
+  echo "installing: $$(echo $$missing)"; \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+else echo "missing Debian packages, install them as root: apt-get install $$(echo $$missing)"; exit 3; fi
+endef
+
 .PHONY: packages
 packages: ## Install the Debian packages that are missing (as root), or name them
-	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
-	[ -z "$$missing" ] && exit 0; \
-	if [ "$$(id -u)" = 0 ]; then \
-	  echo "installing: $$(echo $$missing)"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	else echo "missing Debian packages, install them as root: apt-get install $$(echo $$missing)"; exit 3; fi; \
-	for tool in cargo go; do command -v $$tool >/dev/null || { echo "missing: $$tool (see README)"; exit 3; }; done
+	@$(call install_packages,$(PACKAGES))
+	@for tool in cargo go; do command -v $$tool >/dev/null || { echo "missing: $$tool (see README)"; exit 3; }; done
+
+.PHONY: guest-packages
+guest-packages: ## The same for the packages that guests need
+	@$(call install_packages,$(GUEST_PACKAGES))
 
 .PHONY: build
 build: packages ## Build the programs
@@ -58,6 +69,10 @@ test: bundle ## Every test, the scenarios on real hosts included (as root)
 .PHONY: test-fast
 test-fast: packages ## Tests that need neither root nor a bundle
 	cargo test --release --workspace
+
+.PHONY: test-guests
+test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
+	INGOT_GUEST_TESTS=1 cargo test --release -p ingot-harness --test guests
 
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
