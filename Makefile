@@ -72,7 +72,12 @@ test-fast: packages ## Tests that need neither root nor a bundle
 
 .PHONY: test-guests
 test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
-	INGOT_GUEST_TESTS=1 cargo test --release -p ingot-harness --test guests
+	INGOT_GUEST_TESTS=1 cargo test --release --workspace --test guests
+
+# The part of the driver's tests that needs neither root nor disks; csi-sanity is built on the first run.
+.PHONY: storage-test
+storage-test: packages ## The volume driver: model, crash points, capacity, csi-sanity; prints their tables
+	INGOT_TOOL_TESTS=1 cargo test --release -p ingot-volume-brain -p ingot-lvm -p ingot-lvm-csi -- --nocapture --test-threads 1
 
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)

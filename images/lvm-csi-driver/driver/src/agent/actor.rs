@@ -1,0 +1,185 @@
+//! One volume: feeds facts to its state machine and carries out what comes back, until it rests.
+
+use super::Agent;
+use crate::object::{Key, Volume, VolumeId, lv_name};
+use crate::store;
+use ingot_lvm::{Device, LvmError};
+use ingot_volume_brain::{
+    Command, Event, Failure, Known, Phase, State, Use, VgName, VolumeUid, machine,
+};
+
+/// The state machine of one volume and what was last said about it.
+#[derive(Debug, Default)]
+pub struct Actor {
+    machine: machine::Volume,
+    /// Why the last command failed.
+    pub(super) trouble: Option<String>,
+}
+
+/// More commands than any volume needs; then somebody fights us.
+const PATIENCE: usize = 32;
+
+impl Actor {
+    /// Where the volume is in its life.
+    pub fn state(&self) -> Option<State> {
+        self.machine.state()
+    }
+
+    /// Whether something failed and is to be tried again.
+    pub fn parked(&self) -> bool {
+        self.machine.parked()
+    }
+}
+
+impl Agent {
+    /// Brings one volume to rest. `retry` tries again what failed before.
+    pub async fn reconcile(&self, id: VolumeId, vg: &VgName, retry: bool) {
+        let uid = id.uid;
+        let actor = self.actor(uid);
+        let mut actor = actor.lock().await;
+        if retry {
+            // Without a fact nothing is decided yet.
+            actor.machine.on(Event::Disk(Known::Unknown));
+            actor.machine.on(Event::Retry);
+        }
+        let mut looked = false;
+        for _ in 0..PATIENCE {
+            let wish = match self.wish(&id.key(), uid).await {
+                Ok(wish) => wish,
+                Err(error) => {
+                    actor.trouble = Some(error.to_string());
+                    break;
+                }
+            };
+            let Some(command) = self.facts(&mut actor, wish.as_ref(), vg, id).await else {
+                break;
+            };
+            if loses(command) && !looked {
+                // A loss is only said after a look at the disk itself.
+                looked = self.inventory.refresh(vg).await.is_ok();
+                actor.machine.on(Event::Failed(Failure::Conflict));
+                continue;
+            }
+            let result = self
+                .perform(command, id, vg, wish, actor.trouble.as_deref())
+                .await;
+            if command.on_disk() {
+                // A failure may have been a success whose answer was lost.
+                let _ = self.inventory.refresh(vg).await;
+                // Before the report: who hears of the volume finds its space taken.
+                self.publish_pools().await;
+            }
+            let event = match result {
+                Ok(()) => {
+                    actor.trouble = None;
+                    Event::Done
+                }
+                Err((failure, reason)) => {
+                    actor.trouble = (failure != Failure::Conflict).then_some(reason);
+                    Event::Failed(failure)
+                }
+            };
+            let none = actor.machine.on(event);
+            debug_assert!(none.is_none(), "facts must be read before the next command");
+        }
+        if actor.machine.parked() {
+            self.explain(&id.key(), uid, actor.trouble.as_deref()).await;
+        }
+        let gone = actor.machine.state() == Some(State::Absent);
+        drop(actor);
+        if gone {
+            self.forget(uid);
+        }
+    }
+
+    /// The same after a fresh look at the disks, for those who know that something changed there.
+    pub async fn reconcile_fresh(&self, id: VolumeId, vg: &VgName) {
+        // A group that cannot be read is in the pool's status.
+        let _ = self.inventory.refresh(vg).await;
+        self.reconcile(id, vg, true).await;
+    }
+
+    /// Reads the object, if it is about this life of the volume.
+    async fn wish(
+        &self,
+        key: &Key,
+        uid: VolumeUid,
+    ) -> Result<Option<(ingot_volume_brain::Version, Volume)>, store::StoreError> {
+        let found = store::volume(&*self.store, key).await?;
+        Ok(found.filter(|(_, volume)| volume.uid == uid && volume.node == self.config.node))
+    }
+
+    /// Tells the machine all that is known; what comes back is to be done next.
+    async fn facts(
+        &self,
+        actor: &mut Actor,
+        wish: Option<&(ingot_volume_brain::Version, Volume)>,
+        vg: &VgName,
+        id: VolumeId,
+    ) -> Option<Command> {
+        let usage = self.usage(vg, id).await;
+        let (disk, trouble) = self.inventory.find(vg, id.uid).await;
+        if let Some(error) = trouble {
+            actor.trouble = Some(error.to_string());
+        }
+        let intent = match wish {
+            Some((version, volume)) => Known::Present(volume.intent(*version)),
+            None => Known::Absent,
+        };
+        // Nothing is decided between the first, which takes a fact away, and the last.
+        let events = [
+            Event::Disk(Known::Unknown),
+            Event::Use(usage),
+            Event::Intent(intent),
+            Event::Disk(disk),
+        ];
+        let mut command = None;
+        for event in events {
+            command = command.or(actor.machine.on(event));
+        }
+        command
+    }
+
+    /// Whoever cannot tell says that it is in use: nothing is then removed.
+    async fn usage(&self, vg: &VgName, id: VolumeId) -> Use {
+        match self
+            .mounts_of(&Device::lv(vg, &lv_name(id.kind, id.uid)))
+            .await
+        {
+            Ok(mounts) if mounts.is_empty() => Use::Idle,
+            Ok(_) | Err(_) => Use::Published,
+        }
+    }
+
+    /// Writes beside the object why it does not go on.
+    async fn explain(&self, key: &Key, uid: VolumeUid, trouble: Option<&str>) {
+        let Some(trouble) = trouble else { return };
+        if let Ok(Some((version, mut volume))) = self.wish(key, uid).await
+            && volume.message != trouble
+        {
+            volume.message = trouble.to_owned();
+            // Only words: if somebody else wrote meanwhile, the next attempt explains again.
+            let _ = self.store.update(key, version, volume.into()).await;
+        }
+    }
+}
+
+fn loses(command: Command) -> bool {
+    matches!(command, Command::Report(_, report) if report.phase == Phase::Lost)
+}
+
+/// What the state machine must know of an error.
+pub(super) fn failure(error: &LvmError) -> Failure {
+    match error {
+        LvmError::NoSpace { .. } => Failure::NoSpace,
+        LvmError::Invalid { .. } => Failure::Impossible,
+        LvmError::NotFound { .. }
+        | LvmError::Exists { .. }
+        | LvmError::InUse { .. }
+        | LvmError::GroupMissing { .. }
+        | LvmError::WrongKey { .. }
+        | LvmError::Failed { .. }
+        | LvmError::Hung { .. }
+        | LvmError::Crashed => Failure::Transient,
+    }
+}

@@ -1,0 +1,101 @@
+//! The agent of a node: one actor per volume that it owns, fed by the object store and the disks.
+//!
+//! What happens to a volume is decided by `ingot-volume-brain`; here its commands are carried out.
+//! Reads go to the source each time before a decision; the inventory is read again after each
+//! change of ours, so nothing is polled while nothing happens.
+
+mod actor;
+mod inventory;
+mod perform;
+mod pools;
+mod run;
+
+pub use actor::Actor;
+pub use inventory::{Inventory, Located};
+
+use crate::config::{NodeConfig, PoolConfig};
+use crate::store::Store;
+use ingot_lvm::{Device, Executor, LvmError, Mount};
+use ingot_volume_brain::{State, VgName, VolumeUid};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Mutex as Turn;
+
+/// The agent. Share it by `Arc`.
+pub struct Agent {
+    pub(crate) config: NodeConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) executor: Executor,
+    pub(crate) inventory: Inventory,
+    actors: Mutex<BTreeMap<VolumeUid, Arc<Turn<Actor>>>>,
+    /// One growth of a pool's promises at a time, so that two do not count the same room.
+    gates: BTreeMap<VgName, Turn<()>>,
+}
+
+impl Agent {
+    /// An agent that has read nothing yet.
+    pub fn new(config: NodeConfig, store: Arc<dyn Store>, executor: Executor) -> Arc<Self> {
+        let gates = config
+            .pools
+            .iter()
+            .map(|pool| (pool.volume_group.clone(), Turn::default()));
+        Arc::new(Self {
+            gates: gates.collect(),
+            inventory: Inventory::new(executor.clone()),
+            config,
+            store,
+            executor,
+            actors: Mutex::default(),
+        })
+    }
+
+    fn actors(&self) -> MutexGuard<'_, BTreeMap<VolumeUid, Arc<Turn<Actor>>>> {
+        self.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The actor of a volume; whoever works on the volume holds it meanwhile.
+    pub(crate) fn actor(&self, uid: VolumeUid) -> Arc<Turn<Actor>> {
+        Arc::clone(self.actors().entry(uid).or_default())
+    }
+
+    /// Forgets actors of volumes that are neither wanted nor there.
+    pub(crate) fn forget(&self, uid: VolumeUid) {
+        let mut actors = self.actors();
+        if actors
+            .get(&uid)
+            .is_some_and(|actor| Arc::strong_count(actor) == 1)
+        {
+            actors.remove(&uid);
+        }
+    }
+
+    /// Where each known volume is in its life.
+    pub async fn states(&self) -> BTreeMap<VolumeUid, State> {
+        let actors: Vec<_> = self
+            .actors()
+            .iter()
+            .map(|(u, a)| (*u, Arc::clone(a)))
+            .collect();
+        let mut states = BTreeMap::new();
+        for (uid, actor) in actors {
+            if let Some(state) = actor.lock().await.state() {
+                states.insert(uid, state);
+            }
+        }
+        states
+    }
+
+    pub(crate) fn pool_of(&self, vg: &VgName) -> Option<&PoolConfig> {
+        self.config
+            .pools
+            .iter()
+            .find(|pool| pool.volume_group == *vg)
+    }
+
+    /// Where a device and its decrypted view are mounted.
+    pub(crate) async fn mounts_of(&self, device: &Device) -> Result<Vec<Mount>, LvmError> {
+        let mut mounts = self.executor.mounts().await?;
+        mounts.retain(|mount| mount.device.vg == device.vg && mount.device.lv == device.lv);
+        Ok(mounts)
+    }
+}

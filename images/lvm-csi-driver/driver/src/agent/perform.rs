@@ -1,0 +1,228 @@
+//! Carries out the commands of the state machine: on the disk through LVM, or in the object store.
+
+use super::Agent;
+use super::actor::failure;
+use crate::object::{Volume, VolumeId, lv_name};
+use crate::store::StoreError;
+use ingot_lvm::{Command as Lvm, Layout, LvmError, NewLv, Space, TagChange, Tags};
+use ingot_volume_brain::{
+    Bytes, Command, Failure, FilesystemTag, LvState, Phase, Report, Version, VgName,
+};
+
+/// Failure and the words for it.
+pub(super) type Failed = (Failure, String);
+
+fn lvm(error: LvmError) -> Failed {
+    (failure(&error), error.to_string())
+}
+
+fn api(error: StoreError) -> Failed {
+    let failure = match error {
+        StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Exists(_) => {
+            Failure::Conflict
+        }
+        StoreError::Unavailable(_) | StoreError::Crashed => Failure::Transient,
+    };
+    (failure, error.to_string())
+}
+
+type Wish = Option<(Version, Volume)>;
+
+fn wanted(wish: Wish) -> Result<Volume, Failed> {
+    // The machine asks for this only while there is an object; it may have gone since.
+    let gone = || (Failure::Conflict, "its object is gone".to_owned());
+    wish.map(|(_, volume)| volume).ok_or_else(gone)
+}
+
+impl Agent {
+    pub(super) async fn perform(
+        &self,
+        command: Command,
+        id: VolumeId,
+        vg: &VgName,
+        wish: Wish,
+        words: Option<&str>,
+    ) -> Result<(), Failed> {
+        let key = id.key();
+        match command {
+            Command::Claim(version) => {
+                let mut volume = wanted(wish)?;
+                volume.report.phase = Phase::Claimed;
+                let written = self.store.update(&key, version, volume.into()).await;
+                written.map(drop).map_err(api)
+            }
+            Command::Report(version, report) => {
+                let mut volume = wanted(wish)?;
+                volume.message = message(&report, words);
+                volume.report = report;
+                let written = self.store.update(&key, version, volume.into()).await;
+                written.map(drop).map_err(api)
+            }
+            Command::Release(version) => self.store.delete(&key, version).await.map_err(api),
+            Command::CreateLv => self.create(&wanted(wish)?).await,
+            Command::Grow(to) => self.grow(&wanted(wish)?, to).await,
+            Command::MarkReady => self.mark(id, LvState::Ready).await,
+            Command::MarkDeleting => self.mark(id, LvState::Deleting).await,
+            Command::Quarantine => self.mark(id, LvState::Quarantined).await,
+            Command::RemoveLv => self.remove(id, vg).await,
+        }
+    }
+
+    async fn create(&self, volume: &Volume) -> Result<(), Failed> {
+        let _gate = self.gate(&volume.vg).await;
+        let group = self.inventory.refresh(&volume.vg).await.map_err(lvm)?;
+        self.room(volume, volume.size).await?;
+        let mut tags = Tags {
+            uid: volume.uid,
+            name: VolumeId::of(volume).name,
+            kind: volume.kind,
+            state: LvState::Ready,
+            filesystem: FilesystemTag::Unformatted,
+            copied: false,
+            encrypted: volume.encrypted,
+            parent: None,
+        };
+        let lv = volume.lv();
+        let Some(origin) = &volume.origin else {
+            let new = NewLv {
+                vg: volume.vg.clone(),
+                lv,
+                size: volume.size,
+                layout: volume.layout.clone(),
+                tags,
+            };
+            return self.executor.change(Lvm::Create(new)).await.map_err(lvm);
+        };
+        let source = lv_name(origin.kind, origin.uid);
+        let ready = |tags: &Tags| tags.state == LvState::Ready;
+        let found = group.lv(&source);
+        let Some((parent, size)) =
+            found.and_then(|lv| Some((lv.tags.clone().filter(ready)?, lv.size)))
+        else {
+            let reason = format!(
+                "its source {} is not on node {}; create it from a source that exists",
+                origin.id, self.config.node
+            );
+            return Err((Failure::Impossible, reason));
+        };
+        tags.filesystem = parent.filesystem;
+        tags.encrypted = parent.encrypted;
+        tags.copied = true;
+        tags.parent = Some(parent.uid);
+        if size < volume.size {
+            tags.state = LvState::New;
+        }
+        let copy = Lvm::Copy {
+            vg: volume.vg.clone(),
+            source,
+            lv,
+            read_only: volume.kind == ingot_lvm::Kind::Snapshot,
+            tags,
+        };
+        self.executor.change(copy).await.map_err(lvm)
+    }
+
+    async fn grow(&self, volume: &Volume, to: Bytes) -> Result<(), Failed> {
+        let _gate = self.gate(&volume.vg).await;
+        let group = self.inventory.refresh(&volume.vg).await.map_err(lvm)?;
+        let lv = volume.lv();
+        let size = group.lv(&lv).map_or(Bytes::ZERO, |found| found.size);
+        if matches!(volume.layout, Layout::Thin { .. }) {
+            self.room(volume, to.saturating_sub(size)).await?;
+        }
+        let extend = Lvm::Extend {
+            vg: volume.vg.clone(),
+            lv,
+            size: to,
+        };
+        self.executor.change(extend).await.map_err(lvm)
+    }
+
+    /// A thin pool takes any promise; so it is refused here. Thick ones LVM refuses itself.
+    async fn room(&self, volume: &Volume, more: Bytes) -> Result<(), Failed> {
+        let Layout::Thin { pool } = &volume.layout else {
+            return Ok(());
+        };
+        let group = self.inventory.group(&volume.vg).await.map_err(lvm)?;
+        let guard = self.guard(&volume.vg);
+        let space = Space::of(&group, Some(pool));
+        let room = space.largest(&volume.layout, guard);
+        if more <= room {
+            return Ok(());
+        }
+        let reason = match space.thin {
+            Some(thin) if thin.data >= guard.stop || thin.metadata >= guard.stop => format!(
+                "thin pool {}/{pool} is full to {:.0} % (metadata {:.0} %), nothing is promised from {:.0} % on; add a disk, or delete volumes or snapshots",
+                volume.vg,
+                thin.data * 100.0,
+                thin.metadata * 100.0,
+                guard.stop * 100.0
+            ),
+            Some(thin) => format!(
+                "thin pool {}/{pool} of {} has promised {} and may promise {room} more at ratio {}, not {more}; add a disk, raise the ratio, or delete volumes",
+                volume.vg, thin.size, thin.promised, guard.ratio
+            ),
+            None => format!("volume group {} has no thin pool {pool}", volume.vg),
+        };
+        Err((Failure::NoSpace, reason))
+    }
+
+    async fn mark(&self, id: VolumeId, state: LvState) -> Result<(), Failed> {
+        let Some(located) = self.inventory.locate(id.uid) else {
+            return Err((Failure::Transient, "it is gone from the disk".into()));
+        };
+        self.retag(&located, |tags| tags.state = state)
+            .await
+            .map_err(lvm)
+    }
+
+    /// Changes the tags of a volume in one commit.
+    pub(crate) async fn retag(
+        &self,
+        located: &super::Located,
+        change: impl FnOnce(&mut Tags),
+    ) -> Result<(), LvmError> {
+        let mut to = located.tags.clone();
+        change(&mut to);
+        let change = TagChange {
+            vg: located.device.vg.clone(),
+            lv: located.lv.lv.clone(),
+            from: located.tags.clone(),
+            to,
+        };
+        self.executor.change(Lvm::Tag(change)).await
+    }
+
+    async fn remove(&self, id: VolumeId, vg: &VgName) -> Result<(), Failed> {
+        let Some(located) = self.inventory.locate(id.uid) else {
+            return Ok(());
+        };
+        if located.tags.encrypted {
+            let device = located.device.clone();
+            match self.executor.change(Lvm::Close { device }).await {
+                Ok(()) | Err(LvmError::NotFound { .. }) => {}
+                Err(error) => return Err(lvm(error)),
+            }
+        }
+        let remove = Lvm::Remove {
+            vg: vg.clone(),
+            lv: located.lv.lv,
+        };
+        match self.executor.change(remove).await {
+            Ok(()) | Err(LvmError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(lvm(error)),
+        }
+    }
+}
+
+fn message(report: &Report, words: Option<&str>) -> String {
+    let because = words.unwrap_or("no reason was given");
+    match (report.phase, report.refused) {
+        (Phase::Refused, _) => because.to_owned(),
+        (Phase::Lost, _) => {
+            "its logical volume is gone and with it the data; restore it from a snapshot or a backup, then delete it".into()
+        }
+        (_, Some(size)) => format!("cannot grow to {size}: {because}"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Pools: made when they are not there, guarded while they fill, published for the controller.
+
+use super::Agent;
+use crate::config::{PoolConfig, ThinConfig};
+use crate::object::{Key, NodePool, Object};
+use crate::store::StoreError;
+use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
+use ingot_volume_brain::{Bytes, VgName};
+use tokio::sync::MutexGuard;
+
+/// Marks a volume group as ours, with the name of the pool behind it.
+pub fn group_tag(pool: &str) -> String {
+    format!("ingot1.pool={pool}")
+}
+
+impl Agent {
+    pub(super) async fn gate(&self, vg: &VgName) -> Option<MutexGuard<'_, ()>> {
+        match self.gates.get(vg) {
+            Some(gate) => Some(gate.lock().await),
+            None => None,
+        }
+    }
+
+    pub(super) fn guard(&self, vg: &VgName) -> ThinGuard {
+        let thin = self.pool_of(vg).and_then(|pool| pool.thin.as_ref());
+        thin.map(|thin| thin.guard).unwrap_or_default()
+    }
+
+    /// Makes what is missing of the configured pools. A group that is not ours is left alone.
+    pub async fn prepare_pools(&self) -> Vec<(String, LvmError)> {
+        let mut troubles = Vec::new();
+        for pool in &self.config.pools {
+            if let Err(error) = self.prepare(pool).await {
+                troubles.push((pool.name.clone(), error));
+            }
+        }
+        self.publish_pools().await;
+        troubles
+    }
+
+    async fn prepare(&self, pool: &PoolConfig) -> Result<(), LvmError> {
+        let vg = &pool.volume_group;
+        let group = match self.inventory.refresh(vg).await {
+            Err(LvmError::GroupMissing { .. }) => {
+                let create = Command::CreateGroup {
+                    vg: vg.clone(),
+                    tag: group_tag(&pool.name),
+                };
+                self.executor.change(create).await?;
+                self.inventory.refresh(vg).await?
+            }
+            group => group?,
+        };
+        ours(pool, &group)?;
+        let Some(thin) = &pool.thin else {
+            return Ok(());
+        };
+        if group.lv(&thin.pool).is_none() {
+            let ThinConfig {
+                pool,
+                size,
+                metadata,
+                chunk,
+                ..
+            } = thin.clone();
+            let create = Command::CreatePool {
+                vg: vg.clone(),
+                pool,
+                // LVM takes no other sizes than whole extents, or warns of them.
+                size: size.round_up(group.extent),
+                metadata: metadata.round_up(group.extent),
+                chunk,
+            };
+            self.executor.change(create).await?;
+            self.inventory.refresh(vg).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets thin pools grow that fill up, while their group has room.
+    pub async fn guard_pools(&self) {
+        for pool in &self.config.pools {
+            let Some(thin) = &pool.thin else { continue };
+            let vg = &pool.volume_group;
+            let Ok(group) = self.inventory.refresh(vg).await else {
+                continue;
+            };
+            let Some(lv) = group.lv(&thin.pool) else {
+                continue;
+            };
+            let Some(usage) = lv.thin else { continue };
+            if usage.data < thin.guard.extend {
+                continue;
+            }
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss
+            )]
+            let step = Bytes((lv.size.0 as f64 * thin.guard.step) as u64)
+                .round_up(group.extent)
+                .min(group.free().round_down(group.extent));
+            if step > Bytes::ZERO {
+                let extend = Command::Extend {
+                    vg: vg.clone(),
+                    lv: thin.pool.clone(),
+                    size: lv.size.saturating_add(step),
+                };
+                let _gate = self.gate(vg).await;
+                // What cannot grow is seen in its fill.
+                let _ = self.executor.change(extend).await;
+                let _ = self.inventory.refresh(vg).await;
+            }
+        }
+        self.publish_pools().await;
+    }
+
+    /// Writes down what is free, where it changed.
+    pub(crate) async fn publish_pools(&self) {
+        for pool in &self.config.pools {
+            let key = Key::pool(&self.config.node, &pool.name);
+            // Two actors may publish at once; the later reads again.
+            for _ in 0..8 {
+                match self.publish(pool, &key).await {
+                    Err(StoreError::Conflict(_) | StoreError::Exists(_)) => {}
+                    // The next change publishes again; nothing depends on this one.
+                    Ok(()) | Err(_) => break,
+                }
+            }
+        }
+    }
+
+    async fn publish(&self, pool: &PoolConfig, key: &Key) -> Result<(), StoreError> {
+        let stored = self.store.get(key).await?;
+        // Read after the object: what is written is never older than what it replaces.
+        let status = Object::Pool(Box::new(self.pool_status(pool).await));
+        match stored {
+            None => self.store.create(key, status).await.map(drop),
+            Some(stored) if stored.object == status => Ok(()),
+            Some(stored) => self
+                .store
+                .update(key, stored.version, status)
+                .await
+                .map(drop),
+        }
+    }
+
+    /// What can be said of a pool now.
+    pub async fn pool_status(&self, pool: &PoolConfig) -> NodePool {
+        let thin = pool.thin.as_ref();
+        let mut status = NodePool {
+            node: self.config.node.clone(),
+            topology: self.config.topology(),
+            pool: pool.name.clone(),
+            vg: pool.volume_group.clone(),
+            thin: thin.map(|thin| thin.pool.clone()),
+            guard: thin.map(|thin| thin.guard).unwrap_or_default(),
+            space: Space::default(),
+            trouble: None,
+        };
+        let lane = Lane::Group(pool.volume_group.clone());
+        let blocked = self.executor.blocked(&lane);
+        match self.inventory.group(&pool.volume_group).await {
+            Ok(group) => {
+                status.space = Space::of(&group, status.thin.as_ref());
+                let foreign = ours(pool, &group).err();
+                status.trouble = blocked.or(foreign).map(|error| error.to_string());
+            }
+            Err(error) => status.trouble = Some(blocked.unwrap_or(error).to_string()),
+        }
+        if status.trouble.is_some() {
+            status.space = Space::default();
+        }
+        status
+    }
+}
+
+fn ours(pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
+    let tag = group_tag(&pool.name);
+    if group.tags.contains(&tag) {
+        return Ok(());
+    }
+    Err(LvmError::Invalid {
+        what: format!(
+            "volume group {} exists and was not made for pool {}; nothing in it was touched",
+            group.vg, pool.name
+        ),
+        remedy: format!(
+            "give the pool another volumeGroup, or hand this one over with `vgchange --addtag {tag} {}`",
+            group.vg
+        ),
+    })
+}

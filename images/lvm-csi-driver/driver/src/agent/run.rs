@@ -1,0 +1,171 @@
+//! Keeps the agent going: at its start, on every change, and after failures.
+
+use super::Agent;
+use crate::object::{Key, ObjectKind, Volume, VolumeId};
+use crate::store;
+use futures::future::join_all;
+use ingot_volume_brain::VgName;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How often failures are tried again and pools are looked at.
+const RETRY: Duration = Duration::from_secs(5);
+/// How many retries pass between two looks at the fill of thin pools.
+const GUARD_EVERY: u32 = 12;
+/// How many retries pass between two scans of everything.
+const SCAN_EVERY: u32 = 60;
+
+impl Agent {
+    /// Reads everything again and brings every volume to rest: one after the other within a group,
+    /// the groups side by side, so that a dead disk keeps nobody else waiting.
+    pub async fn settle(&self) -> Result<(), store::StoreError> {
+        let groups = self
+            .config
+            .pools
+            .iter()
+            .map(|pool| self.settle_group(&pool.volume_group));
+        for settled in join_all(groups).await {
+            settled?;
+        }
+        self.publish_pools().await;
+        Ok(())
+    }
+
+    async fn settle_group(&self, vg: &VgName) -> Result<(), store::StoreError> {
+        // A group that cannot be read is in the pool's status.
+        let _ = self.inventory.refresh(vg).await;
+        for (id, of) in self.known().await?.into_values() {
+            if of == *vg {
+                self.reconcile(id, vg, true).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything wanted here and everything found here, by its logical volume.
+    async fn known(
+        &self,
+    ) -> Result<BTreeMap<ingot_volume_brain::LvName, (VolumeId, VgName)>, store::StoreError> {
+        let mut known = BTreeMap::new();
+        for located in self.inventory.all() {
+            let id = VolumeId {
+                kind: located.tags.kind,
+                name: located.tags.name,
+                uid: located.tags.uid,
+            };
+            known.insert(located.lv.lv, (id, located.device.vg));
+        }
+        for kind in [ObjectKind::Volume, ObjectKind::Snapshot] {
+            for (_, volume) in store::volumes(&*self.store, kind).await? {
+                if volume.node == self.config.node {
+                    known.insert(volume.lv(), (VolumeId::of(&volume), volume.vg));
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Runs for ever: prepares the pools, then follows changes and looks after what failed.
+    pub async fn run(self: Arc<Self>) {
+        // Before the first look at what is there: nothing falls between the two.
+        let changes = self.store.watch();
+        for (pool, error) in self.prepare_pools().await {
+            eprintln!("pool {pool}: {error}");
+        }
+        let behind = AtomicBool::new(true);
+        // Side by side: what hangs in the one must not keep the other from what is new.
+        tokio::join!(
+            self.follow_changes(changes, &behind),
+            self.look_after(&behind)
+        );
+    }
+
+    async fn follow_changes(self: &Arc<Self>, mut changes: Receiver<Key>, behind: &AtomicBool) {
+        loop {
+            match changes.recv().await {
+                Ok(key) => self.follow(key),
+                Err(RecvError::Lagged(_)) => behind.store(true, Ordering::Relaxed),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn look_after(self: &Arc<Self>, behind: &AtomicBool) {
+        let mut ticks = 0_u32;
+        let mut timer = tokio::time::interval(RETRY);
+        loop {
+            timer.tick().await;
+            ticks += 1;
+            if ticks.is_multiple_of(SCAN_EVERY) {
+                behind.store(true, Ordering::Relaxed);
+            }
+            if behind.swap(false, Ordering::Relaxed) && self.settle().await.is_err() {
+                behind.store(true, Ordering::Relaxed);
+            }
+            self.retry_parked().await;
+            if ticks.is_multiple_of(GUARD_EVERY) {
+                self.guard_pools().await;
+            }
+        }
+    }
+
+    fn follow(self: &Arc<Self>, key: Key) {
+        if !matches!(key.kind, ObjectKind::Volume | ObjectKind::Snapshot) {
+            return;
+        }
+        let agent = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Ok(Some((_, volume))) = store::volume(&*agent.store, &key).await
+                && volume.node == agent.config.node
+            {
+                agent.wake(&volume, false).await;
+            }
+        });
+    }
+
+    async fn wake(&self, volume: &Volume, retry: bool) {
+        self.reconcile(VolumeId::of(volume), &volume.vg, retry)
+            .await;
+    }
+
+    async fn retry_parked(self: &Arc<Self>) {
+        let parked = {
+            let actors: Vec<_> = self
+                .actors()
+                .iter()
+                .map(|(uid, a)| (*uid, Arc::clone(a)))
+                .collect();
+            let mut parked = Vec::new();
+            for (uid, actor) in actors {
+                // One that is at work is not parked.
+                if actor.try_lock().is_ok_and(|actor| actor.parked()) {
+                    parked.push(uid);
+                }
+            }
+            parked
+        };
+        if parked.is_empty() {
+            return;
+        }
+        let groups = self
+            .config
+            .pools
+            .iter()
+            .map(|pool| self.inventory.refresh(&pool.volume_group));
+        let _ = join_all(groups).await;
+        let Ok(known) = self.known().await else {
+            return;
+        };
+        for (id, vg) in known
+            .into_values()
+            .filter(|(id, _)| parked.contains(&id.uid))
+        {
+            let agent = Arc::clone(self);
+            tokio::spawn(async move { agent.reconcile(id, &vg, true).await });
+        }
+    }
+}

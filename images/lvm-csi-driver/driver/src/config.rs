@@ -1,0 +1,180 @@
+//! What a node is told about itself: its name and its pools.
+
+use ingot_lvm::ThinGuard;
+use ingot_volume_brain::{Bytes, LvName, NodeName, VgName};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Name of the driver, as in CSIDriver and StorageClass objects.
+pub const DRIVER_NAME: &str = "lvm.csi.ingot.dev";
+
+/// The label by which a node is found.
+pub const TOPOLOGY_NODE: &str = "topology.lvm.csi.ingot.dev/node";
+
+/// Configuration of a node's agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The node, as Kubernetes names it.
+    pub node: NodeName,
+    /// Its pools.
+    pub pools: Vec<PoolConfig>,
+}
+
+/// A pool: a volume group, and how volumes are made in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolConfig {
+    /// The name by which storage classes ask for it.
+    pub name: String,
+    /// The volume group.
+    pub volume_group: VgName,
+    /// The disks, by names that survive a reboot: /dev/disk/by-id/... .
+    pub devices: Vec<String>,
+    /// The thin pool, if volumes are thin.
+    #[serde(default)]
+    pub thin: Option<ThinConfig>,
+}
+
+/// A thin pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ThinConfig {
+    /// Name of its logical volume.
+    pub pool: LvName,
+    /// Its size when it is made.
+    #[serde(deserialize_with = "written")]
+    pub size: Bytes,
+    /// Size of its metadata when it is made.
+    #[serde(default = "metadata", deserialize_with = "written")]
+    pub metadata: Bytes,
+    /// Size of a chunk.
+    #[serde(default = "chunk", deserialize_with = "written")]
+    pub chunk: Bytes,
+    /// What it may promise and when it stops.
+    #[serde(default)]
+    pub guard: ThinGuard,
+}
+
+/// A size as people write it: bytes, or with a binary unit.
+fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    match Written::deserialize(from)? {
+        Written::Number(bytes) => Ok(Bytes(bytes)),
+        Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+fn metadata() -> Bytes {
+    Bytes::mib(128)
+}
+
+fn chunk() -> Bytes {
+    Bytes(64 << 10)
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what was expected.
+    #[error("{path}: {source}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Where and why.
+        source: serde_yaml::Error,
+    },
+    /// Its parts do not go together.
+    #[error("pool {pool:?}: {reason}")]
+    Pool {
+        /// The pool.
+        pool: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}
+
+impl NodeConfig {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let name = || path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: name(),
+            source,
+        })?;
+        let config: Self = serde_yaml::from_str(&text).map_err(|source| ConfigError::Syntax {
+            path: name(),
+            source,
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Finds what the types cannot: names used twice, disks that may change theirs.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (mut names, mut groups, mut disks) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for pool in &self.pools {
+            let refuse = |reason: String| {
+                Err(ConfigError::Pool {
+                    pool: pool.name.clone(),
+                    reason,
+                })
+            };
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if pool.name.is_empty() || pool.name.len() > 60 || !pool.name.chars().all(plain) {
+                return refuse("its name must have 1 to 60 of a-z, 0-9 and '-'".into());
+            }
+            if !names.insert(&pool.name) || !groups.insert(&pool.volume_group) {
+                return refuse(
+                    "its name or volume group is used by another pool; give each its own".into(),
+                );
+            }
+            if pool.devices.is_empty() {
+                return refuse("it has no devices; name them by /dev/disk/by-id/...".into());
+            }
+            for disk in &pool.devices {
+                if !disks.insert(disk) {
+                    return refuse(format!("{disk} is named twice; a disk belongs to one pool"));
+                }
+                if !disk.starts_with("/dev/disk/by-") && !disk.starts_with("/dev/mapper/") {
+                    return refuse(format!(
+                        "{disk} may be another disk after a reboot; name it by /dev/disk/by-id/..."
+                    ));
+                }
+            }
+            if let Some(ThinConfig { guard, .. }) = &pool.thin
+                && !(guard.ratio >= 0.1
+                    && guard.ratio <= 100.0
+                    && guard.stop > 0.0
+                    && guard.stop <= 1.0
+                    && guard.extend > 0.0
+                    && guard.step > 0.0)
+            {
+                return refuse(
+                    "guard: ratio must be 0.1 to 100, stop above 0 and at most 1, extend and step above 0".into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// How the node is found by the scheduler.
+    pub fn topology(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(TOPOLOGY_NODE.to_owned(), self.node.to_string())])
+    }
+}

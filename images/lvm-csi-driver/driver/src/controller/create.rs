@@ -1,0 +1,397 @@
+//! CreateVolume: one object a name, whoever asks and however often.
+
+use super::{ControllerService, name, new_uid, now, number, topology};
+use crate::capability::{Access, Capability};
+use crate::node::CONTEXT_FILESYSTEM;
+use crate::object::{Origin, Volume, VolumeId};
+use crate::parameters::{self, Arrangement, ClassParameters};
+use crate::problem::Problem;
+use crate::store::{self, StoreError};
+use ingot_csi_proto::v1;
+use ingot_csi_proto::v1::volume_content_source::{SnapshotSource, Type, VolumeSource};
+use ingot_lvm::{Filesystem, Kind, Layout, Limits};
+use ingot_volume_brain::{Bytes, NameHash, Phase, Report};
+
+/// What is made when no size is asked for.
+const DEFAULT_SIZE: Bytes = Bytes::gib(1);
+
+/// A range of sizes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    /// At least.
+    pub least: Bytes,
+    /// At most.
+    pub most: Bytes,
+}
+
+impl Range {
+    pub fn parse(range: Option<v1::CapacityRange>) -> Result<Self, Problem> {
+        let range = range.unwrap_or_default();
+        let size = |bytes: i64, what: &str| {
+            let refuse = |_| {
+                Problem::OutOfRange(format!(
+                    "the {what} size is {bytes}; ask for 0 or more bytes"
+                ))
+            };
+            u64::try_from(bytes).map(Bytes).map_err(refuse)
+        };
+        let least = size(range.required_bytes, "required")?;
+        let most = match size(range.limit_bytes, "limit")? {
+            Bytes::ZERO => Bytes(u64::MAX),
+            limit => limit,
+        };
+        if least > most {
+            return Err(Problem::OutOfRange(format!(
+                "the required size {least} is above the limit {most}; correct one of them"
+            )));
+        }
+        Ok(Self { least, most })
+    }
+
+    pub fn holds(&self, size: Bytes) -> bool {
+        self.least <= size && size <= self.most
+    }
+}
+
+/// A request that was understood.
+struct Wanted {
+    range: Range,
+    class: ClassParameters,
+    filesystem: Option<Filesystem>,
+    limits: Limits,
+    origin: Option<Volume>,
+}
+
+impl ControllerService {
+    pub(super) async fn create(
+        &self,
+        request: v1::CreateVolumeRequest,
+    ) -> Result<v1::CreateVolumeResponse, Problem> {
+        name(&request.name, "volume")?;
+        let wanted = self.understand(&request).await?;
+        let key = VolumeId {
+            kind: Kind::Volume,
+            name: NameHash::of(&request.name),
+            uid: new_uid(),
+        }
+        .key();
+        // Once for the object that is there, once for one that came between.
+        for _ in 0..2 {
+            if let Some((_, volume)) = store::volume(&*self.store, &key).await? {
+                return self.found(volume, &wanted).await;
+            }
+            let volume = self.plan(&request, &wanted).await?;
+            let id = VolumeId::of(&volume);
+            match self.store.create(&key, volume.into()).await {
+                Ok(_) => return Ok(answer(&self.until_made(id).await?)),
+                Err(StoreError::Exists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Problem::Busy(format!(
+            "volume {:?} is being made and deleted; ask again",
+            request.name
+        )))
+    }
+
+    async fn understand(&self, request: &v1::CreateVolumeRequest) -> Result<Wanted, Problem> {
+        let range = Range::parse(request.capacity_range)?;
+        let capabilities = Capability::parse_all(&request.volume_capabilities)?;
+        let class = ClassParameters::parse(&request.parameters)?;
+        let limits = parameters::limits(&request.mutable_parameters)?;
+        let mut filesystem = class.filesystem;
+        for capability in &capabilities {
+            if let Access::Mount {
+                filesystem: Some(named),
+                ..
+            } = &capability.access
+            {
+                filesystem = Some(*named);
+            }
+        }
+        let source = request
+            .volume_content_source
+            .as_ref()
+            .and_then(|s| s.r#type.as_ref());
+        let origin = match source {
+            None => None,
+            Some(Type::Snapshot(SnapshotSource { snapshot_id })) => {
+                Some(self.existing(Kind::Snapshot, snapshot_id).await?.1)
+            }
+            Some(Type::Volume(VolumeSource { volume_id })) => {
+                Some(self.existing(Kind::Volume, volume_id).await?.1)
+            }
+        };
+        Ok(Wanted {
+            range,
+            class,
+            filesystem,
+            limits,
+            origin,
+        })
+    }
+
+    /// The name is taken: by what was asked for, or by something else.
+    async fn found(
+        &self,
+        volume: Volume,
+        wanted: &Wanted,
+    ) -> Result<v1::CreateVolumeResponse, Problem> {
+        let name = &volume.csi_name;
+        if volume.deleting {
+            return Err(Problem::Busy(format!(
+                "volume {name:?} is being deleted; ask again"
+            )));
+        }
+        let origin = wanted.origin.as_ref().map(|origin| origin.uid);
+        let own = volume.origin.as_ref().map(|origin| origin.uid);
+        let layout = match (&wanted.class.layout, &volume.layout) {
+            (None, _) => true,
+            (Some(Arrangement::Thin), Layout::Thin { .. }) => true,
+            (Some(Arrangement::Thick(asked)), is) => asked == is,
+            (Some(Arrangement::Thin), _) => false,
+        };
+        let different = [
+            (!wanted.range.holds(volume.size), "size"),
+            (origin != own, "source"),
+            (wanted.class.encrypted && !volume.encrypted, "encryption"),
+            (!layout, "layout"),
+            (
+                wanted
+                    .class
+                    .pool
+                    .as_ref()
+                    .is_some_and(|pool| *pool != volume.pool),
+                "pool",
+            ),
+        ];
+        if let Some((_, what)) = different.iter().find(|(different, _)| *different) {
+            return Err(Problem::Exists(format!(
+                "volume {name:?} exists with another {what} ({}, {}, pool {}); use another name or delete it",
+                volume.size, volume.layout, volume.pool
+            )));
+        }
+        Ok(answer(&self.until_made(VolumeId::of(&volume)).await?))
+    }
+
+    /// The object to write.
+    async fn plan(
+        &self,
+        request: &v1::CreateVolumeRequest,
+        wanted: &Wanted,
+    ) -> Result<Volume, Problem> {
+        let mut volume = Volume {
+            kind: Kind::Volume,
+            uid: new_uid(),
+            csi_name: request.name.clone(),
+            deleting: false,
+            encrypted: wanted.class.encrypted,
+            filesystem: wanted.filesystem,
+            limits: wanted.limits,
+            group: None,
+            created: now(),
+            report: Report::default(),
+            message: String::new(),
+            ..match &wanted.origin {
+                Some(origin) => self.copy_of(origin, wanted, request).await?,
+                None => self.fresh(wanted, request).await?,
+            }
+        };
+        if volume.size > wanted.range.most {
+            return Err(Problem::OutOfRange(format!(
+                "volumes have whole extents: {} becomes {}, above the limit of {} bytes; raise the limit",
+                wanted.range.least, volume.size, wanted.range.most.0
+            )));
+        }
+        if let Some(origin) = &wanted.origin {
+            volume.encrypted = origin.encrypted;
+        }
+        if let Some(filesystem) = wanted.filesystem
+            && volume.size < filesystem.least()
+        {
+            return Err(Problem::OutOfRange(format!(
+                "{filesystem} needs at least {}, not {}; ask for more, or use ext4",
+                filesystem.least(),
+                volume.size
+            )));
+        }
+        Ok(volume)
+    }
+
+    async fn fresh(
+        &self,
+        wanted: &Wanted,
+        request: &v1::CreateVolumeRequest,
+    ) -> Result<Volume, Problem> {
+        let least = match wanted.range.least {
+            Bytes::ZERO => DEFAULT_SIZE.min(wanted.range.most),
+            least => least,
+        };
+        let topology = request.accessibility_requirements.as_ref();
+        let candidate = self.place(&wanted.class, least, topology).await?;
+        let mut size = candidate.size(least);
+        if size > wanted.range.most && wanted.range.least == Bytes::ZERO {
+            size = candidate
+                .layout
+                .round_down(least, candidate.pool.space.extent);
+        }
+        Ok(template(
+            &candidate.pool.node,
+            &candidate.pool.pool,
+            &candidate.pool.vg,
+            candidate.layout,
+            size,
+        ))
+    }
+
+    /// A copy is made where its source is.
+    async fn copy_of(
+        &self,
+        origin: &Volume,
+        wanted: &Wanted,
+        request: &v1::CreateVolumeRequest,
+    ) -> Result<Volume, Problem> {
+        if !matches!(origin.layout, Layout::Thin { .. }) {
+            return Err(Problem::Precondition(format!(
+                "source {} is {}: only thin volumes can be copied; use a class with layout thin",
+                origin.id(),
+                origin.layout
+            )));
+        }
+        if origin.report.phase != Phase::Ready {
+            return Err(Problem::Busy(format!(
+                "source {} is not ready; ask again",
+                origin.id()
+            )));
+        }
+        if wanted.range.most < origin.report.size {
+            return Err(Problem::OutOfRange(format!(
+                "source {} has {}, more than the limit of {}; raise the limit",
+                origin.id(),
+                origin.report.size,
+                wanted.range.most
+            )));
+        }
+        let beside = ClassParameters {
+            pool: Some(origin.pool.clone()),
+            layout: Some(Arrangement::Thin),
+            ..ClassParameters::default()
+        };
+        let candidates = self.candidates(&beside).await?;
+        let home = candidates
+            .iter()
+            .find(|candidate| candidate.pool.node == origin.node);
+        let home = home.ok_or_else(|| {
+            Problem::Unavailable(format!(
+                "node {} with the source does not report its pool {}; see that its agent runs",
+                origin.node, origin.pool
+            ))
+        })?;
+        let class = &wanted.class;
+        let asked = Arrangement::layout(class.layout.as_ref(), home.pool.thin.as_ref());
+        if asked.as_ref() != Some(&origin.layout)
+            || class.pool.as_ref().is_some_and(|pool| *pool != origin.pool)
+        {
+            return Err(Problem::Invalid(format!(
+                "a copy lies beside its source, {} in pool {}; use a class for that pool and layout",
+                origin.layout, origin.pool
+            )));
+        }
+        let requisite = request
+            .accessibility_requirements
+            .as_ref()
+            .map(|t| &t.requisite);
+        if let Some(requisite) = requisite.filter(|requisite| !requisite.is_empty())
+            && !requisite
+                .iter()
+                .any(|t| super::placement::on(&home.pool, &t.segments))
+        {
+            return Err(Problem::NoRoom(format!(
+                "the source is on node {}, which is not in the requested topology; let the pod run there",
+                origin.node
+            )));
+        }
+        let size = home.size(wanted.range.least.max(origin.report.size));
+        if size > home.largest {
+            return Err(Problem::NoRoom(format!(
+                "pool {} on node {} has room for {}, not {size}; add a disk, or delete volumes",
+                origin.pool, origin.node, home.largest
+            )));
+        }
+        let mut volume = template(
+            &origin.node,
+            &origin.pool,
+            &origin.vg,
+            origin.layout.clone(),
+            size,
+        );
+        volume.origin = Some(Origin {
+            kind: origin.kind,
+            uid: origin.uid,
+            id: origin.id(),
+        });
+        Ok(volume)
+    }
+}
+
+/// An object with its place, and nothing else said yet.
+pub(super) fn template(
+    node: &ingot_volume_brain::NodeName,
+    pool: &str,
+    vg: &ingot_volume_brain::VgName,
+    layout: Layout,
+    size: Bytes,
+) -> Volume {
+    Volume {
+        kind: Kind::Volume,
+        uid: new_uid(),
+        csi_name: String::new(),
+        node: node.clone(),
+        pool: pool.to_owned(),
+        vg: vg.clone(),
+        layout,
+        size,
+        deleting: false,
+        origin: None,
+        encrypted: false,
+        filesystem: None,
+        limits: Limits::default(),
+        group: None,
+        created: now(),
+        report: Report::default(),
+        message: String::new(),
+    }
+}
+
+/// A volume as CSI shows it.
+pub(super) fn shown(volume: &Volume) -> v1::Volume {
+    let context = volume
+        .filesystem
+        .map(|f| (CONTEXT_FILESYSTEM.to_owned(), f.to_string()));
+    let source = volume
+        .origin
+        .as_ref()
+        .map(|origin| v1::VolumeContentSource {
+            r#type: Some(match origin.kind {
+                Kind::Snapshot => Type::Snapshot(SnapshotSource {
+                    snapshot_id: origin.id.clone(),
+                }),
+                Kind::Volume => Type::Volume(VolumeSource {
+                    volume_id: origin.id.clone(),
+                }),
+            }),
+        });
+    v1::Volume {
+        capacity_bytes: number(volume.report.size),
+        volume_id: volume.id(),
+        volume_context: context.into_iter().collect(),
+        content_source: source,
+        accessible_topology: vec![topology(&volume.node)],
+    }
+}
+
+fn answer(volume: &Volume) -> v1::CreateVolumeResponse {
+    v1::CreateVolumeResponse {
+        volume: Some(shown(volume)),
+    }
+}

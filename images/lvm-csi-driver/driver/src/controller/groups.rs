@@ -1,0 +1,193 @@
+//! Group snapshots: several volumes of one node in one request, all or none.
+
+use super::snapshots::shown;
+use super::{ControllerService, name, new_uid, now, timestamp};
+use crate::object::{GroupSnapshot, Key, Object, Volume, VolumeId};
+use crate::problem::Problem;
+use crate::store::{self, StoreError};
+use ingot_csi_proto::v1;
+use ingot_lvm::Kind;
+use ingot_volume_brain::{NameHash, Phase, Version};
+
+impl ControllerService {
+    pub(super) async fn create_group(
+        &self,
+        request: v1::CreateVolumeGroupSnapshotRequest,
+    ) -> Result<v1::CreateVolumeGroupSnapshotResponse, Problem> {
+        name(&request.name, "group snapshot")?;
+        let mut volumes = request.source_volume_ids.clone();
+        volumes.sort();
+        volumes.dedup();
+        if volumes.is_empty() {
+            return Err(Problem::Invalid(
+                "the request has no source volumes; name them".into(),
+            ));
+        }
+        let group = self.group_object(&request.name, volumes).await?;
+        let id = group.id();
+        let mut written = Vec::new();
+        for (volume, name) in group.volumes.iter().zip(&group.snapshots) {
+            match self.snapshot_of(name, volume, Some(&id)).await {
+                Ok(snapshot) => written.push(snapshot),
+                Err(problem) => return Err(self.give_up(&group, problem).await),
+            }
+        }
+        let mut made = Vec::new();
+        for snapshot in written {
+            match self.until_made(VolumeId::of(&snapshot)).await {
+                Ok(snapshot) => made.push(snapshot),
+                Err(problem @ Problem::NoRoom(_)) => {
+                    return Err(self.give_up(&group, problem).await);
+                }
+                // Whoever asks again finds what was made so far.
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(v1::CreateVolumeGroupSnapshotResponse {
+            group_snapshot: Some(answer(&group, &made)),
+        })
+    }
+
+    /// All or none: what was made goes again.
+    async fn give_up(&self, group: &GroupSnapshot, problem: Problem) -> Problem {
+        match self.delete_group(&group.id()).await {
+            Ok(()) => problem,
+            Err(further) => Problem::Busy(format!("{problem}; then: {further}")),
+        }
+    }
+
+    async fn group_object(
+        &self,
+        name: &str,
+        volumes: Vec<String>,
+    ) -> Result<GroupSnapshot, Problem> {
+        let key = Key::group(NameHash::of(name));
+        for _ in 0..2 {
+            if let Some((_, found)) = self.group(&key).await? {
+                if found.volumes == volumes {
+                    return Ok(found);
+                }
+                return Err(Problem::Exists(format!(
+                    "group snapshot {name:?} exists, of other volumes; use another name or delete it"
+                )));
+            }
+            let mut nodes = Vec::new();
+            for volume in &volumes {
+                nodes.push(self.existing(Kind::Volume, volume).await?.1.node);
+            }
+            nodes.sort();
+            nodes.dedup();
+            if nodes.len() > 1 {
+                return Err(Problem::Precondition(format!(
+                    "the volumes are on nodes {} and {}; a group snapshot is of volumes of one node",
+                    nodes[0], nodes[1]
+                )));
+            }
+            let snapshots = volumes
+                .iter()
+                .map(|volume| format!("{name}/{}", NameHash::of(volume)));
+            let group = GroupSnapshot {
+                uid: new_uid(),
+                csi_name: name.to_owned(),
+                snapshots: snapshots.collect(),
+                volumes: volumes.clone(),
+                created: now(),
+            };
+            match self.store.create(&key, Object::Group(group.clone())).await {
+                Ok(_) => return Ok(group),
+                Err(StoreError::Exists(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Problem::Busy(format!(
+            "group snapshot {name:?} is being made and deleted; ask again"
+        )))
+    }
+
+    async fn group(&self, key: &Key) -> Result<Option<(Version, GroupSnapshot)>, Problem> {
+        let stored = self.store.get(key).await?;
+        Ok(stored.and_then(|stored| match stored.object {
+            Object::Group(group) => Some((stored.version, group)),
+            _ => None,
+        }))
+    }
+
+    async fn find_group(&self, id: &str) -> Result<Option<(Version, GroupSnapshot)>, Problem> {
+        if id.is_empty() {
+            return Err(Problem::Invalid(
+                "the request has no group snapshot id; add it".into(),
+            ));
+        }
+        let Some((key, uid)) = GroupSnapshot::parse(id) else {
+            return Ok(None);
+        };
+        Ok(self
+            .group(&key)
+            .await?
+            .filter(|(_, group)| group.uid == uid))
+    }
+
+    async fn members(&self, group: &GroupSnapshot) -> Result<Vec<Volume>, Problem> {
+        let id = group.id();
+        let mut members = Vec::new();
+        for name in &group.snapshots {
+            let key = Key::named(Kind::Snapshot, NameHash::of(name));
+            if let Some((_, snapshot)) = store::volume(&*self.store, &key).await?
+                && snapshot.group.as_deref() == Some(&id)
+            {
+                members.push(snapshot);
+            }
+        }
+        Ok(members)
+    }
+
+    pub(super) async fn get_group(
+        &self,
+        request: v1::GetVolumeGroupSnapshotRequest,
+    ) -> Result<v1::GetVolumeGroupSnapshotResponse, Problem> {
+        let id = &request.group_snapshot_id;
+        let Some((_, group)) = self.find_group(id).await? else {
+            return Err(Problem::NotFound(format!(
+                "group snapshot {id} does not exist"
+            )));
+        };
+        let members = self.members(&group).await?;
+        let ids: Vec<String> = members.iter().map(Volume::id).collect();
+        if let Some(other) = request
+            .snapshot_ids
+            .iter()
+            .find(|asked| !ids.contains(asked))
+        {
+            return Err(Problem::Invalid(format!(
+                "snapshot {other} is not in group snapshot {id}; leave it out"
+            )));
+        }
+        Ok(v1::GetVolumeGroupSnapshotResponse {
+            group_snapshot: Some(answer(&group, &members)),
+        })
+    }
+
+    pub(super) async fn delete_group(&self, id: &str) -> Result<(), Problem> {
+        let Some((version, group)) = self.find_group(id).await? else {
+            return Ok(());
+        };
+        for snapshot in self.members(&group).await? {
+            self.delete(Kind::Snapshot, &snapshot.id()).await?;
+        }
+        let key = Key::group(NameHash::of(&group.csi_name));
+        match self.store.delete(&key, version).await {
+            Ok(()) | Err(StoreError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn answer(group: &GroupSnapshot, members: &[Volume]) -> v1::VolumeGroupSnapshot {
+    let ready = |snapshot: &Volume| snapshot.report.phase == Phase::Ready;
+    v1::VolumeGroupSnapshot {
+        group_snapshot_id: group.id(),
+        snapshots: members.iter().map(shown).collect(),
+        creation_time: Some(timestamp(group.created)),
+        ready_to_use: members.len() == group.volumes.len() && members.iter().all(ready),
+    }
+}

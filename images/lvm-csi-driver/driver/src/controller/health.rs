@@ -1,0 +1,49 @@
+//! The health requests of CSI 1.13: what owners reported of volumes and pools.
+
+use super::ControllerService;
+use crate::object::{Key, Volume};
+use crate::problem::Problem;
+use ingot_csi_proto::v1::volume_health::VolumeHealthEntry;
+use ingot_csi_proto::v1::{VolumeHealth, VolumeHealthErrorType};
+use ingot_volume_brain::Phase;
+
+impl ControllerService {
+    /// Health of one volume; no entries mean that nothing is known against it.
+    pub(super) async fn health(&self, volume: &Volume) -> Result<VolumeHealth, Problem> {
+        let mut health_statuses = Vec::new();
+        let mut say = |status: VolumeHealthErrorType, reason: &str, message: String| {
+            health_statuses.push(VolumeHealthEntry {
+                status: status.into(),
+                reason: reason.into(),
+                message,
+            });
+        };
+        if volume.report.phase == Phase::Lost {
+            say(
+                VolumeHealthErrorType::DataLoss,
+                "Lost",
+                volume.message.clone(),
+            );
+        }
+        let pool = self
+            .store
+            .get(&Key::pool(&volume.node, &volume.pool))
+            .await?;
+        match pool.as_ref().and_then(|stored| stored.object.pool()) {
+            None => say(
+                VolumeHealthErrorType::Inaccessible,
+                "PoolUnknown",
+                format!("node {} does not report pool {}", volume.node, volume.pool),
+            ),
+            Some(pool) => {
+                if let Some(trouble) = &pool.trouble {
+                    say(VolumeHealthErrorType::Inaccessible, "Pool", trouble.clone());
+                }
+            }
+        }
+        Ok(VolumeHealth {
+            volume_id: volume.id(),
+            health_statuses,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! The CSI driver for LVM on each node.
+//!
+//! Two programs in one: the [`agent`] of each node owns what is on its disks, the [`controller`]
+//! turns CSI requests into objects of a [`store`]. They speak to each other through those objects
+//! only. The CSI services are in [`identity`], [`node`] and [`controller`].
+
+pub mod agent;
+pub mod capability;
+pub mod config;
+pub mod controller;
+pub mod identity;
+pub mod node;
+pub mod object;
+pub mod parameters;
+pub mod problem;
+pub mod server;
+pub mod store;

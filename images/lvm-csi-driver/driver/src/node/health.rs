@@ -1,0 +1,123 @@
+//! The health requests of CSI 1.13 on a node: what LVM and the queues know.
+
+use super::{NodeService, named};
+use crate::problem::Problem;
+use ingot_csi_proto::v1::node_get_storage_health_response::StorageBackendHealth;
+use ingot_csi_proto::v1::volume_health::VolumeHealthEntry;
+use ingot_csi_proto::v1::{
+    NodeGetStorageHealthResponse, NodeGetVolumeHealthRequest, NodeGetVolumeHealthResponse,
+    StorageHealthErrorType, VolumeHealth, VolumeHealthErrorType,
+};
+use ingot_lvm::{Lane, LvmError};
+
+impl NodeService {
+    pub(super) async fn volume_health(
+        &self,
+        request: NodeGetVolumeHealthRequest,
+    ) -> Result<NodeGetVolumeHealthResponse, Problem> {
+        named(&request.volume_id)?;
+        let id = Self::id(&request.volume_id)?;
+        let located = self.locate(id).await?;
+        let mut entries = Vec::new();
+        let mut say = |status: VolumeHealthErrorType, reason: &str, message: String| {
+            entries.push(VolumeHealthEntry {
+                status: status.into(),
+                reason: reason.into(),
+                message,
+            });
+        };
+        let lanes = [
+            Lane::Group(located.device.vg.clone()),
+            Lane::Volume(located.device.lv.clone()),
+        ];
+        for error in lanes
+            .iter()
+            .filter_map(|lane| self.agent.executor.blocked(lane))
+        {
+            say(
+                VolumeHealthErrorType::Inaccessible,
+                "CommandHangs",
+                error.to_string(),
+            );
+        }
+        if let Some(health) = &located.lv.health {
+            let text = format!("LVM reports {health}; replace the missing or failed disk");
+            // A part that is missing is covered by a copy, or it is not there at all.
+            let covered = health.contains("refresh") || health.contains("mismatches");
+            let status = if covered {
+                VolumeHealthErrorType::Degraded
+            } else {
+                VolumeHealthErrorType::Inaccessible
+            };
+            say(status, "LogicalVolume", text);
+        }
+        Ok(NodeGetVolumeHealthResponse {
+            volume_health: Some(VolumeHealth {
+                volume_id: request.volume_id,
+                health_statuses: entries,
+            }),
+        })
+    }
+
+    pub(super) async fn storage_health(&self) -> NodeGetStorageHealthResponse {
+        let mut backend_health = Vec::new();
+        for pool in &self.agent.config.pools {
+            let mut say = |status: StorageHealthErrorType, reason: &str, message: String| {
+                backend_health.push(StorageBackendHealth {
+                    status: status.into(),
+                    reason: reason.into(),
+                    message: format!("pool {}: {message}", pool.name),
+                    volume_capability: None,
+                });
+            };
+            let vg = &pool.volume_group;
+            if let Some(error) = self.agent.executor.blocked(&Lane::Group(vg.clone())) {
+                say(
+                    StorageHealthErrorType::StorageUnreachable,
+                    "CommandHangs",
+                    error.to_string(),
+                );
+                continue;
+            }
+            match self.agent.inventory.group(vg).await {
+                Err(error @ (LvmError::GroupMissing { .. } | LvmError::Hung { .. })) => say(
+                    StorageHealthErrorType::StorageUnreachable,
+                    "VolumeGroup",
+                    error.to_string(),
+                ),
+                Err(error) => {
+                    say(
+                        StorageHealthErrorType::StorageDegraded,
+                        "VolumeGroup",
+                        error.to_string(),
+                    );
+                }
+                Ok(group) => {
+                    for pv in group.pvs.iter().filter(|pv| pv.missing) {
+                        say(
+                            StorageHealthErrorType::StorageDegraded,
+                            "DiskMissing",
+                            format!("{} is missing; replace or reconnect it", pv.device),
+                        );
+                    }
+                    let full = pool.thin.as_ref().and_then(|thin| {
+                        let usage = group.lv(&thin.pool)?.thin?;
+                        let fullest = usage.data.max(usage.metadata);
+                        (fullest >= thin.guard.stop).then_some(fullest)
+                    });
+                    if let Some(fill) = full {
+                        say(
+                            StorageHealthErrorType::StorageDegraded,
+                            "PoolFull",
+                            format!(
+                                "its thin pool is full to {:.0} %; add a disk or delete volumes",
+                                fill * 100.0
+                            ),
+                        );
+                    }
+                }
+            }
+        }
+        NodeGetStorageHealthResponse { backend_health }
+    }
+}

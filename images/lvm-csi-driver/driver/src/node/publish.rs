@@ -1,0 +1,91 @@
+//! NodePublishVolume and NodeUnpublishVolume: once per pod.
+
+use super::{NodeService, content_device, named, path};
+use crate::capability::{Access, Capability};
+use crate::problem::Problem;
+use ingot_csi_proto::v1::volume_capability::access_mode::Mode;
+use ingot_csi_proto::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
+use ingot_lvm::{Command, Mount, MountKind};
+
+impl NodeService {
+    pub(super) async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Problem> {
+        named(&request.volume_id)?;
+        let target = path("target path", &request.target_path)?;
+        let capability = Capability::required(request.volume_capability.as_ref())?;
+        let source = path("staging target path", &request.staging_target_path)?;
+        let id = Self::id(&request.volume_id)?;
+        let read_only = request.readonly || capability.read_only();
+        let actor = self.agent.actor(id.uid);
+        let _turn = actor.lock().await;
+        let located = self.usable(id).await?;
+        let device = content_device(&located);
+        let mounts = self.agent.mounts_of(&located.device).await?;
+        let kind = match capability.access {
+            Access::Block => MountKind::Node,
+            Access::Mount { .. } => MountKind::Filesystem,
+        };
+        if let Some(mount) = mounts.iter().find(|mount| mount.target == target) {
+            if mount.kind == kind && mount.read_only == read_only {
+                return Ok(());
+            }
+            return Err(Problem::Exists(format!(
+                "volume {id} is published at {} in another way (read only: {}); unpublish it first",
+                target.display(),
+                mount.read_only
+            )));
+        }
+        let other = |mount: &&Mount| mount.target != source;
+        if capability.mode == Mode::SingleNodeSingleWriter
+            && let Some(mount) = mounts.iter().find(other)
+        {
+            return Err(Problem::Precondition(format!(
+                "volume {id} is for one pod at a time and is published at {}; wait until that pod is gone",
+                mount.target.display()
+            )));
+        }
+        if kind == MountKind::Filesystem && !mounts.iter().any(|mount| mount.target == source) {
+            return Err(Problem::Precondition(format!(
+                "volume {id} is not staged at {}; stage it first",
+                source.display()
+            )));
+        }
+        let bind = Command::Bind {
+            device,
+            source,
+            target: target.clone(),
+            kind,
+            read_only,
+        };
+        self.agent.executor.change(bind).await?;
+        self.limit(id, &located, &target).await;
+        Ok(())
+    }
+
+    pub(super) async fn unpublish(
+        &self,
+        request: NodeUnpublishVolumeRequest,
+    ) -> Result<(), Problem> {
+        let target = path("target path", &request.target_path)?;
+        named(&request.volume_id)?;
+        let id = Self::id(&request.volume_id)?;
+        let actor = self.agent.actor(id.uid);
+        let _turn = actor.lock().await;
+        let mounts = self.agent.executor.mounts().await?;
+        let here = mounts.iter().find(|mount| mount.target == target);
+        if let Some(mount) = here
+            && mount.device.lv != crate::object::lv_name(id.kind, id.uid)
+        {
+            return Err(Problem::Precondition(format!(
+                "{} shows {}, not volume {id}; it was left as it is",
+                target.display(),
+                mount.device
+            )));
+        }
+        // Also without a mount: the place may be left over from before a reboot.
+        self.agent
+            .executor
+            .change(Command::Unmount { target })
+            .await?;
+        Ok(())
+    }
+}

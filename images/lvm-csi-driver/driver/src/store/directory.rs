@@ -1,0 +1,291 @@
+//! The store in a directory: controller and agent as processes of one machine, without an API server.
+//!
+//! One JSON file an object. Writers take turns by a lock on one file; a write is a rename. Changes
+//! of other processes are found by looking at the counter of versions.
+
+use super::{Store, StoreError, Stored};
+use crate::object::{Key, Object, ObjectKind};
+use ingot_volume_brain::Version;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// How often other processes' changes are looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Objects in a directory.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    folder: PathBuf,
+    changes: broadcast::Sender<Key>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OnFile {
+    version: Version,
+    object: Object,
+}
+
+fn unavailable(path: &Path, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+impl DirectoryStore {
+    /// Opens a directory and makes it if it is not there.
+    pub fn open(folder: &Path) -> Result<Arc<Self>, StoreError> {
+        for kind in ObjectKind::ALL {
+            let path = folder.join(kind.plural());
+            fs::create_dir_all(&path).map_err(|error| unavailable(&path, error))?;
+        }
+        let store = Arc::new(Self {
+            folder: folder.to_owned(),
+            changes: broadcast::channel(1024).0,
+        });
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tokio::spawn(look(Arc::downgrade(&store)));
+        }
+        Ok(store)
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        let folder = self.folder.join(key.kind.plural());
+        folder.join(format!("{}.json", key.name))
+    }
+
+    fn read(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
+        let path = self.path(key);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let OnFile { version, object } =
+                    serde_json::from_slice(&bytes).map_err(|error| unavailable(&path, error))?;
+                Ok(Some(Stored { version, object }))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unavailable(&path, error)),
+        }
+    }
+
+    /// Everything of a kind, with one look at the directory.
+    fn all(&self, kind: ObjectKind) -> Result<Vec<(Key, Stored)>, StoreError> {
+        let folder = self.folder.join(kind.plural());
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(|error| unavailable(&folder, error))? {
+            let name = entry
+                .map_err(|error| unavailable(&folder, error))?
+                .file_name();
+            if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        let mut found = Vec::new();
+        for name in names {
+            let key = Key { kind, name };
+            // It may have gone between the two looks.
+            if let Some(stored) = self.read(&key)? {
+                found.push((key, stored));
+            }
+        }
+        Ok(found)
+    }
+
+    fn counter(&self) -> PathBuf {
+        self.folder.join("version")
+    }
+
+    fn last(&self) -> Result<u64, StoreError> {
+        let path = self.counter();
+        match fs::read_to_string(&path) {
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map_err(|error| unavailable(&path, error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(unavailable(&path, error)),
+        }
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let temporary = self.folder.join("writing");
+        let write = || {
+            let mut file = File::create(&temporary)?;
+            std::io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)
+        };
+        write().map_err(|error| unavailable(path, error))
+    }
+
+    /// Runs a write while no other process writes.
+    fn alone<T>(&self, write: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let path = self.folder.join("lock");
+        let file = File::create(&path).map_err(|error| unavailable(&path, error))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, error)| unavailable(&path, error))?;
+        let result = write();
+        drop(lock);
+        result
+    }
+
+    fn put(&self, key: &Key, object: Object) -> Result<Version, StoreError> {
+        let version = Version(self.last()? + 1);
+        // The counter first: a version is never given twice, whatever comes between.
+        self.replace(&self.counter(), version.0.to_string().as_bytes())?;
+        let path = self.path(key);
+        let bytes = serde_json::to_vec_pretty(&OnFile { version, object })
+            .map_err(|error| unavailable(&path, error))?;
+        self.replace(&path, &bytes)?;
+        Ok(version)
+    }
+
+    fn at(&self, key: &Key, version: Version) -> Result<(), StoreError> {
+        match self.read(key)? {
+            None => Err(StoreError::NotFound(key.clone())),
+            Some(found) if found.version != version => Err(StoreError::Conflict(key.clone())),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn versions(&self) -> Result<BTreeMap<Key, Version>, StoreError> {
+        let mut versions = BTreeMap::new();
+        for kind in ObjectKind::ALL {
+            let all = self.all(kind)?.into_iter();
+            versions.extend(all.map(|(key, stored)| (key, stored.version)));
+        }
+        Ok(versions)
+    }
+}
+
+/// Tells of changes by other processes, for as long as the store is in use.
+async fn look(store: Weak<DirectoryStore>) {
+    let mut last = None;
+    let mut known = BTreeMap::new();
+    while let Some(store) = store.upgrade() {
+        let now = (
+            store.last().ok(),
+            fs::metadata(store.folder.join("removed"))
+                .and_then(|m| m.modified())
+                .ok(),
+        );
+        if last != Some(now)
+            && let Ok(found) = store.versions()
+        {
+            let gone = known.keys().filter(|key| !found.contains_key(*key));
+            let changed = found
+                .iter()
+                .filter(|(key, version)| known.get(*key) != Some(*version));
+            for key in gone.chain(changed.map(|(key, _)| key)) {
+                let _ = store.changes.send(Key::clone(key));
+            }
+            last = Some(now);
+            known = found;
+        }
+        drop(store);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[tonic::async_trait]
+impl Store for DirectoryStore {
+    async fn get(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
+        self.read(key)
+    }
+
+    async fn list(&self, kind: ObjectKind) -> Result<Vec<(Key, Stored)>, StoreError> {
+        self.all(kind)
+    }
+
+    async fn create(&self, key: &Key, object: Object) -> Result<Version, StoreError> {
+        self.alone(|| match self.read(key)? {
+            Some(_) => Err(StoreError::Exists(key.clone())),
+            None => self.put(key, object),
+        })
+    }
+
+    async fn update(
+        &self,
+        key: &Key,
+        version: Version,
+        object: Object,
+    ) -> Result<Version, StoreError> {
+        self.alone(|| {
+            self.at(key, version)?;
+            self.put(key, object)
+        })
+    }
+
+    async fn delete(&self, key: &Key, version: Version) -> Result<(), StoreError> {
+        self.alone(|| {
+            self.at(key, version)?;
+            let path = self.path(key);
+            fs::remove_file(&path).map_err(|error| unavailable(&path, error))?;
+            self.replace(&self.folder.join("removed"), key.to_string().as_bytes())
+        })
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Key> {
+        self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::GroupSnapshot;
+    use ingot_volume_brain::{NameHash, VolumeUid};
+
+    fn group() -> Object {
+        Object::Group(GroupSnapshot {
+            uid: VolumeUid(1),
+            csi_name: "g".into(),
+            volumes: Vec::new(),
+            snapshots: Vec::new(),
+            created: 0,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_version_is_given_once_and_old_ones_write_nothing() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = DirectoryStore::open(folder.path()).expect("opened");
+        let other = DirectoryStore::open(folder.path()).expect("opened by another process");
+        let key = Key::group(NameHash::of("g"));
+        let first = store.create(&key, group()).await.expect("created");
+        assert_eq!(
+            other.create(&key, group()).await,
+            Err(StoreError::Exists(key.clone()))
+        );
+        let second = other.update(&key, first, group()).await.expect("updated");
+        let late = store.update(&key, first, group()).await;
+        assert_eq!(late, Err(StoreError::Conflict(key.clone())));
+        assert_eq!(
+            store.delete(&key, first).await,
+            Err(StoreError::Conflict(key.clone()))
+        );
+        store.delete(&key, second).await.expect("deleted");
+        let again = store.create(&key, group()).await.expect("created");
+        assert!(
+            again > second,
+            "a version of a former life would hide a change"
+        );
+    }
+
+    #[tokio::test]
+    async fn changes_of_other_processes_are_told() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = DirectoryStore::open(folder.path()).expect("opened");
+        let other = DirectoryStore::open(folder.path()).expect("opened by another process");
+        let mut changes = store.watch();
+        let key = Key::group(NameHash::of("g"));
+        let version = other.create(&key, group()).await.expect("created");
+        assert_eq!(changes.recv().await.as_ref(), Ok(&key));
+        other.delete(&key, version).await.expect("deleted");
+        assert_eq!(changes.recv().await.as_ref(), Ok(&key));
+    }
+}

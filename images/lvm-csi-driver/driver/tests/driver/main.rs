@@ -1,0 +1,12 @@
+//! The driver as a whole, on a simulated node. One program, so that it is linked once.
+
+mod bed;
+mod capacity;
+mod crash;
+mod features;
+mod lists;
+mod process;
+mod refusals;
+mod replay;
+mod sanity;
+mod trouble;

@@ -1,0 +1,343 @@
+//! Everything that is ever done to the storage of a node.
+
+use crate::device::{Device, Filesystem, MountKind};
+use crate::layout::Layout;
+use crate::tags::Tags;
+use ingot_volume_brain::{Bytes, LvName, VgName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+/// A logical volume to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLv {
+    /// In this group.
+    pub vg: VgName,
+    /// With this name.
+    pub lv: LvName,
+    /// Of this size, in whole extents.
+    pub size: Bytes,
+    /// Lying so.
+    pub layout: Layout,
+    /// With these tags, from its first moment.
+    pub tags: Tags,
+}
+
+/// A change of tags in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagChange {
+    /// The group.
+    pub vg: VgName,
+    /// The volume.
+    pub lv: LvName,
+    /// The tags it has.
+    pub from: Tags,
+    /// The tags it gets.
+    pub to: Tags,
+}
+
+impl TagChange {
+    /// Tags to take off and to put on.
+    pub fn difference(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let (from, to) = (self.from.encode(), self.to.encode());
+        (
+            from.difference(&to).cloned().collect(),
+            to.difference(&from).cloned().collect(),
+        )
+    }
+}
+
+/// A secret that opens an encrypted volume. It has no `Display`, is never written down, and shows
+/// nothing when debugged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Vec<u8>);
+
+impl Key {
+    /// Takes the bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the program that needs them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(hidden)")
+    }
+}
+
+/// How fast a device may be used; nothing means without limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Bytes read in a second.
+    pub read_bytes: Option<u64>,
+    /// Bytes written in a second.
+    pub write_bytes: Option<u64>,
+    /// Reads in a second.
+    pub read_operations: Option<u64>,
+    /// Writes in a second.
+    pub write_operations: Option<u64>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Report a volume group.
+    Scan(VgName),
+    /// Make a volume group of its configured devices.
+    CreateGroup {
+        /// The group.
+        vg: VgName,
+        /// Marks it as ours.
+        tag: String,
+    },
+    /// Make a thin pool.
+    CreatePool {
+        /// The group.
+        vg: VgName,
+        /// The pool.
+        pool: LvName,
+        /// Space for data.
+        size: Bytes,
+        /// Space for metadata.
+        metadata: Bytes,
+        /// Size of a chunk.
+        chunk: Bytes,
+    },
+    /// Make a volume.
+    Create(NewLv),
+    /// Make a thin copy of a thin volume.
+    Copy {
+        /// The group.
+        vg: VgName,
+        /// What is copied.
+        source: LvName,
+        /// The copy.
+        lv: LvName,
+        /// Whether it can never be written to.
+        read_only: bool,
+        /// Its tags, from its first moment.
+        tags: Tags,
+    },
+    /// Change tags.
+    Tag(TagChange),
+    /// Enlarge a volume or a pool.
+    Extend {
+        /// The group.
+        vg: VgName,
+        /// The volume.
+        lv: LvName,
+        /// Its new size.
+        size: Bytes,
+    },
+    /// Remove a volume and what is on it.
+    Remove {
+        /// The group.
+        vg: VgName,
+        /// The volume.
+        lv: LvName,
+    },
+    /// Make the device of a volume appear.
+    Activate {
+        /// The group.
+        vg: VgName,
+        /// The volume.
+        lv: LvName,
+    },
+    /// Look at the beginning of a device.
+    Probe(Device),
+    /// Size of a device.
+    DeviceSize(Device),
+    /// Make a filesystem over whatever is there.
+    MakeFilesystem {
+        /// On this device.
+        device: Device,
+        /// Of this kind.
+        filesystem: Filesystem,
+    },
+    /// Enlarge a mounted filesystem to its device.
+    GrowFilesystem {
+        /// On this device.
+        device: Device,
+        /// Mounted here.
+        target: PathBuf,
+        /// Of this kind.
+        filesystem: Filesystem,
+    },
+    /// List what is mounted from devices of ours.
+    Mounts,
+    /// Mount a filesystem; makes the directory.
+    Mount {
+        /// From this device.
+        device: Device,
+        /// Onto this directory.
+        target: PathBuf,
+        /// Of this kind.
+        filesystem: Filesystem,
+        /// Whether it began as a copy of another.
+        copied: bool,
+        /// Whether only for reading.
+        read_only: bool,
+        /// Further options, each checked before.
+        options: Vec<String>,
+    },
+    /// Show what is mounted, or the device itself, at another place; makes the place.
+    Bind {
+        /// The device.
+        device: Device,
+        /// Where its filesystem is mounted; unused for device nodes.
+        source: PathBuf,
+        /// The other place.
+        target: PathBuf,
+        /// Filesystem or device node.
+        kind: MountKind,
+        /// Whether only for reading.
+        read_only: bool,
+    },
+    /// Unmount whatever of ours is there and remove the place.
+    Unmount {
+        /// The place.
+        target: PathBuf,
+    },
+    /// Fill of a mounted filesystem.
+    Usage {
+        /// Where it is mounted.
+        target: PathBuf,
+    },
+    /// Make an encrypted volume over whatever is there.
+    Encrypt {
+        /// The logical volume.
+        device: Device,
+        /// Opens it from then on.
+        key: Key,
+    },
+    /// Open an encrypted volume.
+    Open {
+        /// The logical volume.
+        device: Device,
+        /// Opens it.
+        key: Key,
+    },
+    /// Close an encrypted volume.
+    Close {
+        /// The logical volume.
+        device: Device,
+    },
+    /// Let the decrypted view grow to the logical volume.
+    ResizeOpen {
+        /// The logical volume.
+        device: Device,
+        /// Opens it.
+        key: Key,
+    },
+    /// Limit the use of a device by one pod.
+    Limit {
+        /// The device.
+        device: Device,
+        /// The pod's uid, whose control group is meant.
+        pod: String,
+        /// How fast it may be used.
+        limits: Limits,
+    },
+}
+
+/// The line a command waits in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Changes the metadata of a group: one at a time.
+    Group(VgName),
+    /// Works on one volume.
+    Volume(LvName),
+    /// Reads what the kernel has at hand.
+    Node,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(vg) => write!(f, "volume group {vg}"),
+            Self::Volume(lv) => write!(f, "volume {lv}"),
+            Self::Node => f.write_str("the node"),
+        }
+    }
+}
+
+impl Command {
+    /// The line it waits in.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Scan(vg)
+            | Self::CreateGroup { vg, .. }
+            | Self::CreatePool { vg, .. }
+            | Self::Copy { vg, .. }
+            | Self::Extend { vg, .. }
+            | Self::Remove { vg, .. }
+            | Self::Activate { vg, .. } => Lane::Group(vg.clone()),
+            Self::Create(new) => Lane::Group(new.vg.clone()),
+            Self::Tag(change) => Lane::Group(change.vg.clone()),
+            Self::Probe(device)
+            | Self::DeviceSize(device)
+            | Self::MakeFilesystem { device, .. }
+            | Self::GrowFilesystem { device, .. }
+            | Self::Mount { device, .. }
+            | Self::Bind { device, .. }
+            | Self::Encrypt { device, .. }
+            | Self::Open { device, .. }
+            | Self::Close { device }
+            | Self::ResizeOpen { device, .. }
+            | Self::Limit { device, .. } => Lane::Volume(device.lv.clone()),
+            Self::Mounts | Self::Unmount { .. } | Self::Usage { .. } => Lane::Node,
+        }
+    }
+
+    /// Whether it changes anything.
+    pub fn changes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Scan(_)
+                | Self::Probe(_)
+                | Self::DeviceSize(_)
+                | Self::Mounts
+                | Self::Usage { .. }
+        )
+    }
+
+    /// A word and what it is done to, for logs and messages.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Scan(vg) => format!("scan of {vg}"),
+            Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
+            Self::CreatePool { vg, pool, .. } => format!("creation of pool {vg}/{pool}"),
+            Self::Create(new) => format!("creation of {}/{}", new.vg, new.lv),
+            Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),
+            Self::Tag(change) => format!("tagging of {}/{}", change.vg, change.lv),
+            Self::Extend { vg, lv, size } => format!("growth of {vg}/{lv} to {size}"),
+            Self::Remove { vg, lv } => format!("removal of {vg}/{lv}"),
+            Self::Activate { vg, lv } => format!("activation of {vg}/{lv}"),
+            Self::Probe(device) => format!("look at {device}"),
+            Self::DeviceSize(device) => format!("size of {device}"),
+            Self::MakeFilesystem { device, filesystem } => format!("mkfs.{filesystem} {device}"),
+            Self::GrowFilesystem { device, .. } => format!("growth of the filesystem on {device}"),
+            Self::Mounts => "list of mounts".into(),
+            Self::Mount { device, target, .. } => {
+                format!("mount of {device} on {}", target.display())
+            }
+            Self::Bind { device, target, .. } => {
+                format!("bind of {device} to {}", target.display())
+            }
+            Self::Unmount { target } => format!("unmount of {}", target.display()),
+            Self::Usage { target } => format!("usage of {}", target.display()),
+            Self::Encrypt { device, .. } => format!("encryption of {device}"),
+            Self::Open { device, .. } => format!("opening of {device}"),
+            Self::Close { device } => format!("closing of {device}"),
+            Self::ResizeOpen { device, .. } => format!("resize of the opened {device}"),
+            Self::Limit { device, pod, .. } => format!("limit of {device} for pod {pod}"),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A volume group as one report shows it.
+
+use crate::tags::Tags;
+use ingot_volume_brain::{Bytes, LvName, VgName};
+use serde::{Deserialize, Serialize};
+
+/// A volume group and everything in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub vg: VgName,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Size of an extent.
+    pub extent: Bytes,
+    /// Its physical volumes, by path.
+    pub pvs: Vec<Pv>,
+    /// Its logical volumes, by name; hidden parts are left out.
+    pub lvs: Vec<Lv>,
+}
+
+/// A physical volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pv {
+    /// Path of the device.
+    pub device: String,
+    /// All it has.
+    pub size: Bytes,
+    /// What nothing lies on.
+    pub free: Bytes,
+    /// Its device is gone.
+    pub missing: bool,
+}
+
+/// A logical volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lv {
+    /// Its name.
+    pub lv: LvName,
+    /// Its size, for thin ones the promised one.
+    pub size: Bytes,
+    /// Our tags; none on volumes that are not ours.
+    pub tags: Option<Tags>,
+    /// The tags are ours and cannot be read: kept, and reported.
+    pub unreadable: Option<String>,
+    /// The thin pool it is in.
+    pub pool: Option<LvName>,
+    /// Fill, if it is a thin pool.
+    pub thin: Option<ThinUsage>,
+    /// What is wrong with it, as LVM says: a part is missing, a mirror is incomplete.
+    pub health: Option<String>,
+    /// Whether its device exists.
+    pub active: bool,
+}
+
+/// Fill of a thin pool, in parts of a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ThinUsage {
+    /// Data written, 0 to 1.
+    pub data: f64,
+    /// Metadata written, 0 to 1.
+    pub metadata: f64,
+    /// Space kept for metadata.
+    pub metadata_size: Bytes,
+    /// Size of a chunk.
+    pub chunk: Bytes,
+}
+
+impl Group {
+    /// The logical volume of that name.
+    pub fn lv(&self, lv: &LvName) -> Option<&Lv> {
+        self.lvs.iter().find(|found| found.lv == *lv)
+    }
+
+    /// What nothing lies on, on all devices that are there.
+    pub fn free(&self) -> Bytes {
+        let present = self.pvs.iter().filter(|pv| !pv.missing);
+        Bytes(present.map(|pv| pv.free.0).sum())
+    }
+
+    /// The size promised to the thin volumes of a pool.
+    pub fn promised(&self, pool: &LvName) -> Bytes {
+        let inside = self.lvs.iter().filter(|lv| lv.pool.as_ref() == Some(pool));
+        Bytes(inside.map(|lv| lv.size.0).sum())
+    }
+}

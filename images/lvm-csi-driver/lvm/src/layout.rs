@@ -1,0 +1,161 @@
+//! How the extents of a volume lie on the disks.
+
+use ingot_volume_brain::{Bytes, LvName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The layouts that are offered; each number is checked when it comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Layout {
+    /// One disk after the other.
+    Linear,
+    /// Spread over so many disks.
+    Striped {
+        /// Number of disks.
+        stripes: u32,
+    },
+    /// So many copies on as many disks.
+    Raid1 {
+        /// Number of copies.
+        copies: u32,
+    },
+    /// Spread over so many disks and one more for parity.
+    Raid5 {
+        /// Number of disks without parity.
+        stripes: u32,
+    },
+    /// Two copies, each spread over so many disks.
+    Raid10 {
+        /// Number of disks of one copy.
+        stripes: u32,
+    },
+    /// Space is taken from a thin pool when it is written to.
+    Thin {
+        /// The pool.
+        pool: LvName,
+    },
+}
+
+/// A layout that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{layout} with {given} disks is not possible; use {least} to {most}")]
+pub struct LayoutError {
+    layout: &'static str,
+    given: u32,
+    least: u32,
+    most: u32,
+}
+
+fn within(layout: &'static str, given: u32, least: u32, most: u32) -> Result<u32, LayoutError> {
+    match given {
+        given if (least..=most).contains(&given) => Ok(given),
+        given => Err(LayoutError {
+            layout,
+            given,
+            least,
+            most,
+        }),
+    }
+}
+
+impl Layout {
+    /// Data spread over disks.
+    pub fn striped(stripes: u32) -> Result<Self, LayoutError> {
+        within("a striped layout", stripes, 2, 64).map(|stripes| Self::Striped { stripes })
+    }
+
+    /// Whole copies.
+    pub fn raid1(copies: u32) -> Result<Self, LayoutError> {
+        within("raid1", copies, 2, 10).map(|copies| Self::Raid1 { copies })
+    }
+
+    /// Data spread over disks, with parity.
+    pub fn raid5(stripes: u32) -> Result<Self, LayoutError> {
+        within("raid5 (without its parity)", stripes, 2, 63).map(|stripes| Self::Raid5 { stripes })
+    }
+
+    /// Two spread copies.
+    pub fn raid10(stripes: u32) -> Result<Self, LayoutError> {
+        within("one copy of raid10", stripes, 2, 32).map(|stripes| Self::Raid10 { stripes })
+    }
+
+    /// Over how many disks consecutive data is spread.
+    pub fn data_stripes(&self) -> u32 {
+        match self {
+            Self::Linear | Self::Raid1 { .. } | Self::Thin { .. } => 1,
+            Self::Striped { stripes } | Self::Raid5 { stripes } | Self::Raid10 { stripes } => {
+                *stripes
+            }
+        }
+    }
+
+    /// How many disks one volume needs.
+    pub fn disks(&self) -> u32 {
+        match self {
+            Self::Linear | Self::Thin { .. } => 1,
+            Self::Striped { stripes } => *stripes,
+            Self::Raid1 { copies } => *copies,
+            Self::Raid5 { stripes } => stripes + 1,
+            Self::Raid10 { stripes } => stripes * 2,
+        }
+    }
+
+    /// Whether it survives the loss of a disk.
+    pub fn redundant(&self) -> bool {
+        matches!(
+            self,
+            Self::Raid1 { .. } | Self::Raid5 { .. } | Self::Raid10 { .. }
+        )
+    }
+
+    /// The size LVM gives when asked for `size`: whole extents on each disk.
+    pub fn round_up(&self, size: Bytes, extent: Bytes) -> Bytes {
+        size.round_up(self.unit(extent))
+    }
+
+    /// The largest size LVM gives exactly, within `size`.
+    pub fn round_down(&self, size: Bytes, extent: Bytes) -> Bytes {
+        size.round_down(self.unit(extent))
+    }
+
+    fn unit(&self, extent: Bytes) -> Bytes {
+        Bytes(extent.0 * u64::from(self.data_stripes()))
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linear => f.write_str("linear"),
+            Self::Striped { stripes } => write!(f, "striped over {stripes}"),
+            Self::Raid1 { copies } => write!(f, "raid1 with {copies} copies"),
+            Self::Raid5 { stripes } => write!(f, "raid5 over {stripes}+1"),
+            Self::Raid10 { stripes } => write!(f, "raid10 over 2x{stripes}"),
+            Self::Thin { pool } => write!(f, "thin in {pool}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stripes_round_to_whole_extents_on_each_disk() {
+        let layout = Layout::striped(3).expect("three");
+        let extent = Bytes::mib(4);
+        assert_eq!(layout.round_up(Bytes(1), extent), Bytes::mib(12));
+        assert_eq!(layout.round_down(Bytes::mib(35), extent), Bytes::mib(24));
+    }
+
+    #[test]
+    fn layouts_that_do_not_exist_are_refused_with_what_does() {
+        let error = Layout::raid1(1).expect_err("one copy");
+        assert_eq!(
+            error.to_string(),
+            "raid1 with 1 disks is not possible; use 2 to 10"
+        );
+        assert!(Layout::striped(65).is_err() && Layout::raid5(1).is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! The words of LVM's commands. Pure, so that each is seen in a test.
+
+use crate::command::{Command, NewLv};
+use crate::layout::Layout;
+use ingot_volume_brain::{Bytes, LvName, VgName};
+
+fn bytes(size: Bytes) -> String {
+    format!("{}b", size.0)
+}
+
+fn path(vg: &VgName, lv: &LvName) -> String {
+    format!("{vg}/{lv}")
+}
+
+/// The arguments of `lvm` for a command, without the devices; nothing, if LVM does not do it.
+pub fn arguments(command: &Command) -> Option<Vec<String>> {
+    let mut words: Vec<String> = Vec::new();
+    let mut put = |parts: &[&str]| words.extend(parts.iter().map(|part| (*part).to_owned()));
+    match command {
+        Command::Scan(vg) => {
+            put(&[
+                "fullreport",
+                "--reportformat",
+                "json",
+                "--units",
+                "b",
+                "--nosuffix",
+            ]);
+            let sections = [
+                ("vg", "vg_name,vg_tags,vg_extent_size"),
+                ("pv", "pv_name,pv_size,pv_free,pv_missing"),
+                (
+                    "lv",
+                    "lv_name,lv_size,lv_tags,pool_lv,lv_attr,lv_metadata_size,data_percent,metadata_percent,lv_health_status,lv_active",
+                ),
+                ("pvseg", "pvseg_start"),
+                ("seg", "lv_name,segtype,chunk_size"),
+            ];
+            for (section, fields) in sections {
+                put(&["--configreport", section, "--options", fields]);
+            }
+            put(&[vg.as_str()]);
+        }
+        // Without --yes: what is on a device is never wiped.
+        Command::CreateGroup { vg, tag } => put(&[
+            "vgcreate",
+            // The default of 1 MiB is too small for thousands of tagged volumes.
+            "--metadatasize",
+            "64m",
+            "--addtag",
+            tag,
+            vg.as_str(),
+        ]),
+        Command::CreatePool {
+            vg,
+            pool,
+            size,
+            metadata,
+            chunk,
+        } => put(&[
+            "lvcreate",
+            "--type",
+            "thin-pool",
+            "--size",
+            &bytes(*size),
+            "--poolmetadatasize",
+            &bytes(*metadata),
+            "--chunksize",
+            &bytes(*chunk),
+            // A full pool fails writes at once instead of holding them.
+            "--errorwhenfull",
+            "y",
+            // A new chunk shows nothing of what was in its place.
+            "--zero",
+            "y",
+            "--name",
+            pool.as_str(),
+            vg.as_str(),
+        ]),
+        Command::Create(new) => return Some(create(new)),
+        Command::Copy {
+            vg,
+            source,
+            lv,
+            read_only,
+            tags,
+        } => {
+            put(&["lvcreate", "--snapshot", "--name", lv.as_str()]);
+            if *read_only {
+                // Without a device until somebody reads it: fewer things to hang.
+                put(&["--permission", "r", "--setactivationskip", "y"]);
+            } else {
+                // A copy of a read-only snapshot is written to.
+                put(&["--permission", "rw", "--setactivationskip", "n"]);
+            }
+            for tag in tags.encode() {
+                put(&["--addtag", &tag]);
+            }
+            put(&[&path(vg, source)]);
+        }
+        Command::Tag(change) => {
+            let (off, on) = change.difference();
+            put(&["lvchange"]);
+            for tag in off {
+                put(&["--deltag", &tag]);
+            }
+            for tag in on {
+                put(&["--addtag", &tag]);
+            }
+            put(&[&path(&change.vg, &change.lv)]);
+        }
+        Command::Extend { vg, lv, size } => {
+            put(&["lvextend", "--size", &bytes(*size), &path(vg, lv)]);
+        }
+        Command::Remove { vg, lv } => put(&["lvremove", "--yes", &path(vg, lv)]),
+        Command::Activate { vg, lv } => put(&[
+            "lvchange",
+            "--activate",
+            "y",
+            "--ignoreactivationskip",
+            &path(vg, lv),
+        ]),
+        Command::Probe(_)
+        | Command::DeviceSize(_)
+        | Command::MakeFilesystem { .. }
+        | Command::GrowFilesystem { .. }
+        | Command::Mounts
+        | Command::Mount { .. }
+        | Command::Bind { .. }
+        | Command::Unmount { .. }
+        | Command::Usage { .. }
+        | Command::Encrypt { .. }
+        | Command::Open { .. }
+        | Command::Close { .. }
+        | Command::ResizeOpen { .. }
+        | Command::Limit { .. } => return None,
+    }
+    Some(words)
+}
+
+fn create(new: &NewLv) -> Vec<String> {
+    let NewLv {
+        vg,
+        lv,
+        size,
+        layout,
+        tags,
+    } = new;
+    // Free extents may still show a predecessor's signature; that, and only that, is wiped.
+    let thick = ["--yes", "--wipesignatures", "y", "--zero", "y", "--size"];
+    let mut words: Vec<String> = vec!["lvcreate".into(), "--type".into()];
+    let mut put = |parts: &[&str]| words.extend(parts.iter().map(|part| (*part).to_owned()));
+    let mut number = |kind: &str, options: &[(&str, u32)]| {
+        put(&[kind]);
+        for (option, value) in options {
+            put(&[option, &value.to_string()]);
+        }
+    };
+    match layout {
+        Layout::Linear => number("linear", &[]),
+        Layout::Striped { stripes } => number("striped", &[("--stripes", *stripes)]),
+        Layout::Raid1 { copies } => number("raid1", &[("--mirrors", copies - 1)]),
+        Layout::Raid5 { stripes } => number("raid5", &[("--stripes", *stripes)]),
+        Layout::Raid10 { stripes } => {
+            number("raid10", &[("--stripes", *stripes), ("--mirrors", 1)]);
+        }
+        Layout::Thin { .. } => number("thin", &[]),
+    }
+    if let Layout::Thin { pool } = layout {
+        put(&["--thinpool", pool.as_str(), "--virtualsize", &bytes(*size)]);
+    } else {
+        put(&thick);
+        put(&[&bytes(*size)]);
+    }
+    put(&["--name", lv.as_str()]);
+    for tag in tags.encode() {
+        put(&["--addtag", &tag]);
+    }
+    put(&[vg.as_str()]);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tags::{Kind, Tags};
+    use ingot_volume_brain::{FilesystemTag, LvState, NameHash, VolumeUid};
+
+    fn shown(command: &Command) -> String {
+        arguments(command).expect("a command of LVM").join(" ")
+    }
+
+    fn new(layout: Layout) -> Command {
+        Command::Create(NewLv {
+            vg: VgName::new("vg").expect("a name"),
+            lv: LvName::volume(VolumeUid(1)),
+            size: Bytes::mib(8),
+            layout,
+            tags: Tags {
+                uid: VolumeUid(1),
+                name: NameHash(2),
+                kind: Kind::Volume,
+                state: LvState::Ready,
+                filesystem: FilesystemTag::Unformatted,
+                copied: false,
+                encrypted: false,
+                parent: None,
+            },
+        })
+    }
+
+    #[test]
+    fn a_thin_volume_takes_no_space_and_has_its_tags_from_the_first_moment() {
+        let pool = LvName::new("pool").expect("a name");
+        assert_eq!(
+            shown(&new(Layout::Thin { pool })),
+            "lvcreate --type thin --thinpool pool --virtualsize 8388608b \
+             --name v00000000000000000000000000000001 \
+             --addtag ingot1.fs=none --addtag ingot1.kind=volume \
+             --addtag ingot1.name=00000000000000000000000000000002 --addtag ingot1.state=ready \
+             --addtag ingot1.uid=00000000000000000000000000000001 vg"
+        );
+    }
+
+    #[test]
+    fn layouts_are_typed_and_thick_ones_begin_clean() {
+        let linear = shown(&new(Layout::Linear));
+        assert!(linear.starts_with(
+            "lvcreate --type linear --yes --wipesignatures y --zero y --size 8388608b --name v"
+        ));
+        let raid10 = shown(&new(Layout::raid10(2).expect("two")));
+        assert!(raid10.starts_with("lvcreate --type raid10 --stripes 2 --mirrors 1 --yes"));
+        let raid1 = shown(&new(Layout::raid1(3).expect("three")));
+        assert!(raid1.starts_with("lvcreate --type raid1 --mirrors 2 --yes"));
+    }
+
+    #[test]
+    fn a_group_is_made_without_wiping_anything() {
+        let create = Command::CreateGroup {
+            vg: VgName::new("vg").expect("a name"),
+            tag: "ingot1.pool=a".into(),
+        };
+        assert_eq!(
+            shown(&create),
+            "vgcreate --metadatasize 64m --addtag ingot1.pool=a vg"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Runs LVM and reads what it says when it refuses.
+
+use super::program::{Answer, Program};
+use super::report;
+use super::{Real, arguments};
+use crate::backend::Reply;
+use crate::command::Command;
+use crate::error::LvmError;
+use crate::group::Group;
+use ingot_volume_brain::{Bytes, VgName};
+
+impl Real {
+    fn start(&self, vg: &VgName, command: &Command) -> Result<Answer, LvmError> {
+        let devices = self.devices(vg)?;
+        // A device that is gone is left out: naming it would be an error, and the group is to be
+        // seen as far as it is there.
+        let there: Vec<&str> = devices
+            .iter()
+            .map(String::as_str)
+            .filter(|device| std::fs::metadata(device).is_ok())
+            .collect();
+        if there.is_empty() {
+            return Err(LvmError::GroupMissing { vg: vg.clone() });
+        }
+        let words = arguments(command).unwrap_or_default();
+        let mut program = Program::new("lvm").args(words);
+        if matches!(command, Command::CreateGroup { .. }) {
+            program = program.args(devices);
+        }
+        program.arg("--devices").arg(there.join(",")).output()
+    }
+
+    pub(super) fn lvm(&self, vg: &VgName, command: &Command) -> Result<Reply, LvmError> {
+        let answer = self.start(vg, command)?;
+        match answer.code {
+            Some(0) => Ok(Reply::Done),
+            _ => Err(refusal(vg, command, &answer)),
+        }
+    }
+
+    pub(super) fn scan(&self, vg: &VgName) -> Result<Group, LvmError> {
+        let command = Command::Scan(vg.clone());
+        let answer = self.start(vg, &command)?;
+        if answer.code != Some(0) {
+            return Err(refusal(vg, &command, &answer));
+        }
+        report::group(vg, &answer.stdout)
+    }
+
+    pub(super) fn create_group(&self, vg: &VgName, tag: &str) -> Result<Reply, LvmError> {
+        for device in self.devices(vg)? {
+            let answer = Program::new("blkid")
+                .args(["--probe", "--output", "export"])
+                .arg(device)
+                .output()?;
+            let what = match answer.code {
+                Some(2) => continue,
+                Some(0) => answer
+                    .value("TYPE")
+                    .or_else(|| answer.value("PTTYPE"))
+                    .unwrap_or_else(|| "an unknown signature".into()),
+                Some(8) => "several signatures".into(),
+                _ => return Err(answer.failed()),
+            };
+            return Err(LvmError::Invalid {
+                what: format!("{device} is not empty, it holds {what}; nothing was changed"),
+                remedy: format!("if nobody needs it, empty it with `wipefs --all {device}`"),
+            });
+        }
+        let command = Command::CreateGroup {
+            vg: vg.clone(),
+            tag: tag.to_owned(),
+        };
+        self.lvm(vg, &command)
+    }
+}
+
+/// What LVM's words mean. It has one exit code for all of it.
+fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmError {
+    let text = &answer.stderr;
+    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    let wanted = match command {
+        Command::Create(new) => new.size,
+        Command::CreatePool { size, .. } | Command::Extend { size, .. } => *size,
+        _ => Bytes::ZERO,
+    };
+    if says(&[
+        "nsufficient free space",
+        "nsufficient suitable",
+        "nsufficient extents",
+    ]) {
+        return LvmError::NoSpace {
+            vg: vg.clone(),
+            wanted,
+            reason: text.trim().to_owned(),
+        };
+    }
+    if says(&["Volume group \"", "Cannot process volume group"]) && text.contains("not found") {
+        return LvmError::GroupMissing { vg: vg.clone() };
+    }
+    if says(&["already exists"]) {
+        return LvmError::Exists {
+            what: command.name(),
+        };
+    }
+    if says(&["Failed to find logical volume", "not found"]) {
+        return LvmError::NotFound {
+            what: format!("what {} is about", command.name()),
+        };
+    }
+    if says(&[
+        "in use",
+        "is used by another device",
+        "contains a filesystem in use",
+    ]) {
+        return LvmError::InUse {
+            what: command.name(),
+        };
+    }
+    answer.failed()
+}

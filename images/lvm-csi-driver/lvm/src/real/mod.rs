@@ -1,0 +1,185 @@
+//! The node's own LVM, filesystems, encryption and mounts.
+//!
+//! The only place that starts their programs. Every LVM command names the devices of its group, so
+//! that no disk of somebody else is ever scanned, and every program is killed when the agent dies,
+//! so that the next agent does not begin beside the commands of its predecessor.
+
+mod argv;
+mod cgroup;
+mod lvm;
+mod mountinfo;
+mod mounts;
+mod program;
+mod report;
+
+pub use argv::arguments;
+
+use crate::backend::{Backend, Reply};
+use crate::command::Command;
+use crate::device::{Device, Filesystem, Found};
+use crate::error::LvmError;
+use ingot_volume_brain::{Bytes, VgName};
+use program::Program;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A volume group and the devices that may be looked at for it.
+#[derive(Debug, Clone)]
+pub struct RealGroup {
+    /// The group.
+    pub vg: VgName,
+    /// Its devices, by names that survive a reboot.
+    pub devices: Vec<String>,
+}
+
+/// The back end of a real node; needs root.
+#[derive(Debug, Clone)]
+pub struct Real {
+    groups: BTreeMap<VgName, Vec<String>>,
+}
+
+impl Real {
+    /// Works on those groups and no others.
+    pub fn new(groups: impl IntoIterator<Item = RealGroup>) -> Self {
+        let groups = groups.into_iter().map(|group| (group.vg, group.devices));
+        Self {
+            groups: groups.collect(),
+        }
+    }
+
+    fn devices(&self, vg: &VgName) -> Result<&[String], LvmError> {
+        let devices = self.groups.get(vg).map(Vec::as_slice);
+        devices.ok_or_else(|| LvmError::Invalid {
+            what: format!("volume group {vg} is not configured on this node"),
+            remedy: "add it to the node's pools".into(),
+        })
+    }
+
+    fn size(device: &Device) -> Result<Bytes, LvmError> {
+        let path = device.path();
+        let missing = |_| LvmError::NotFound {
+            what: format!("device {device}"),
+        };
+        let node = std::fs::canonicalize(&path).map_err(missing)?;
+        let name = node.file_name().unwrap_or_default();
+        let file = Path::new("/sys/class/block").join(name).join("size");
+        let text = std::fs::read_to_string(&file).map_err(missing)?;
+        let sectors: u64 = text.trim().parse().map_err(|_| LvmError::Failed {
+            command: format!("read {}", file.display()),
+            reason: format!("{text:?} is not a number"),
+        })?;
+        Ok(Bytes(sectors * 512))
+    }
+
+    fn probe(device: &Device) -> Result<Found, LvmError> {
+        Self::size(device)?;
+        let answer = Program::new("blkid")
+            .args(["--probe", "--output", "export"])
+            .arg(device.path())
+            .output()?;
+        let kind = match answer.code {
+            // "nothing found" and "ambivalent" have codes of their own.
+            Some(2) => return Ok(Found::Blank),
+            Some(8) => return Ok(Found::Other("several signatures at once".into())),
+            Some(0) => answer.value("TYPE").or_else(|| answer.value("PTTYPE")),
+            _ => return Err(answer.failed()),
+        };
+        let filesystem = match kind.as_deref() {
+            Some("ext4") => Filesystem::Ext4,
+            Some("xfs") => Filesystem::Xfs,
+            Some("crypto_LUKS") => return Ok(Found::Luks),
+            Some(other) => return Ok(Found::Other(other.to_owned())),
+            None => return Ok(Found::Other("an unknown signature".into())),
+        };
+        Ok(Found::Filesystem {
+            filesystem,
+            whole: Self::whole(device, filesystem)?,
+        })
+    }
+
+    /// Whether mkfs came to its end: a look at the superblock, since a full check takes minutes.
+    fn whole(device: &Device, filesystem: Filesystem) -> Result<bool, LvmError> {
+        match filesystem {
+            // mke2fs writes the superblock last.
+            Filesystem::Ext4 => {
+                let answer = Program::new("dumpe2fs")
+                    .arg("-h")
+                    .arg(device.path())
+                    .output()?;
+                Ok(answer.code == Some(0))
+            }
+            // mkfs.xfs marks the superblock until it has ended.
+            Filesystem::Xfs => {
+                let answer = Program::new("xfs_db")
+                    .args(["-r", "-c", "sb 0", "-c", "print inprogress"])
+                    .arg(device.path())
+                    .output()?;
+                Ok(answer.code == Some(0) && answer.stdout.contains("inprogress = 0"))
+            }
+        }
+    }
+}
+
+impl Backend for Real {
+    fn run(&self, command: &Command) -> Result<Reply, LvmError> {
+        match command {
+            Command::Scan(vg) => self.scan(vg).map(|group| Reply::Group(Box::new(group))),
+            Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
+            Command::CreatePool { vg, .. }
+            | Command::Copy { vg, .. }
+            | Command::Extend { vg, .. }
+            | Command::Remove { vg, .. }
+            | Command::Activate { vg, .. } => self.lvm(vg, command),
+            Command::Create(new) => self.lvm(&new.vg, command),
+            Command::Tag(change) => self.lvm(&change.vg, command),
+            Command::Probe(device) => Self::probe(device).map(Reply::Found),
+            Command::DeviceSize(device) => Self::size(device).map(Reply::Size),
+            Command::MakeFilesystem { device, filesystem } => {
+                let program = match filesystem {
+                    Filesystem::Ext4 => Program::new("mkfs.ext4").args(["-F", "-q", "-m", "0"]),
+                    Filesystem::Xfs => Program::new("mkfs.xfs").args(["-f", "-q"]),
+                };
+                program.arg(device.path()).run()
+            }
+            Command::GrowFilesystem {
+                device,
+                target,
+                filesystem,
+            } => match filesystem {
+                Filesystem::Ext4 => Program::new("resize2fs").arg(device.path()).run(),
+                Filesystem::Xfs => Program::new("xfs_growfs").arg(target).run(),
+            },
+            Command::Mounts => mountinfo::mounts().map(Reply::Mounts),
+            Command::Mount { .. } => mounts::mount(command),
+            Command::Bind {
+                device,
+                source,
+                target,
+                kind,
+                read_only,
+            } => mounts::bind(device, source, target, *kind, *read_only),
+            Command::Unmount { target } => mounts::unmount(target),
+            Command::Usage { target } => mounts::usage(target),
+            Command::Encrypt { device, key } => Program::new("cryptsetup")
+                .args(["luksFormat", "--type", "luks2", "--batch-mode"])
+                // The default takes up to a GiB of memory a volume.
+                .args(["--pbkdf", "argon2id", "--pbkdf-memory", "65536"])
+                .args(["--key-file", "-"])
+                .arg(device.path())
+                .input(key.expose())
+                .run(),
+            Command::Open { device, key } => mounts::open(device, key),
+            Command::Close { device } => mounts::close(device),
+            Command::ResizeOpen { device, key } => Program::new("cryptsetup")
+                .args(["resize", "--key-file", "-"])
+                .arg(device.mapping())
+                .input(key.expose())
+                .run(),
+            Command::Limit {
+                device,
+                pod,
+                limits,
+            } => cgroup::limit(device, pod, *limits),
+        }
+    }
+}

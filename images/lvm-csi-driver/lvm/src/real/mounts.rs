@@ -1,0 +1,191 @@
+//! Mounts, binds, and the decrypted views of encrypted volumes.
+
+use super::mountinfo;
+use super::program::Program;
+use crate::backend::Reply;
+use crate::command::{Command, Key};
+use crate::device::{Device, Filesystem, MountKind, Usage};
+use crate::error::LvmError;
+use ingot_volume_brain::Bytes;
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+fn failed(what: &str, path: &Path, error: impl std::fmt::Display) -> LvmError {
+    LvmError::Failed {
+        command: format!("{what} {}", path.display()),
+        reason: error.to_string(),
+    }
+}
+
+fn place(target: &Path, kind: MountKind) -> Result<(), LvmError> {
+    let made = match kind {
+        MountKind::Filesystem => fs::create_dir(target),
+        MountKind::Node => fs::File::create_new(target).map(drop),
+    };
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(failed("making", target, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn free(target: &Path) -> Result<(), LvmError> {
+    if mountinfo::mounts()?
+        .iter()
+        .any(|mount| mount.target == target)
+    {
+        return Err(LvmError::Exists {
+            what: format!("mount on {}", target.display()),
+        });
+    }
+    Ok(())
+}
+
+/// Mounts a filesystem by the program, which knows what options are flags.
+pub(super) fn mount(command: &Command) -> Result<Reply, LvmError> {
+    let Command::Mount {
+        device,
+        target,
+        filesystem,
+        copied,
+        read_only,
+        options,
+    } = command
+    else {
+        return Ok(Reply::Done);
+    };
+    free(target)?;
+    place(target, MountKind::Filesystem)?;
+    let mut all = vec![if *read_only { "ro" } else { "rw" }];
+    if *filesystem == Filesystem::Xfs && *copied {
+        // It has the UUID of its origin, which may be mounted too.
+        all.push("nouuid");
+    }
+    all.extend(options.iter().map(String::as_str));
+    Program::new("mount")
+        .args(["-t", filesystem.name(), "-o", &all.join(",")])
+        .arg(device.path())
+        .arg(target)
+        .run()
+}
+
+/// Shows a mounted filesystem, or the device node, at another place.
+pub(super) fn bind(
+    device: &Device,
+    source: &Path,
+    target: &Path,
+    kind: MountKind,
+    read_only: bool,
+) -> Result<Reply, LvmError> {
+    free(target)?;
+    place(target, kind)?;
+    let node = device.path();
+    let source = match kind {
+        MountKind::Filesystem => source,
+        MountKind::Node => &node,
+    };
+    let none: Option<&str> = None;
+    nix::mount::mount(Some(source), target, none, MsFlags::MS_BIND, none)
+        .map_err(|error| failed("bind to", target, error))?;
+    if read_only {
+        // A bind takes its flags only in a second step.
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        if let Err(error) = nix::mount::mount(none, target, none, flags, none) {
+            let _ = nix::mount::umount2(target, MntFlags::empty());
+            return Err(failed("making read only", target, error));
+        }
+    }
+    Ok(Reply::Done)
+}
+
+/// Unmounts until nothing of ours is there, then removes the place.
+pub(super) fn unmount(target: &Path) -> Result<Reply, LvmError> {
+    while mountinfo::mounts()?
+        .iter()
+        .any(|mount| mount.target == target)
+    {
+        match nix::mount::umount2(target, MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) | Err(Errno::EINVAL) => {}
+            Err(Errno::EBUSY) => {
+                return Err(LvmError::InUse {
+                    what: target.display().to_string(),
+                });
+            }
+            Err(error) => return Err(failed("unmount of", target, error)),
+        }
+    }
+    let gone = match fs::symlink_metadata(target) {
+        Ok(found) if found.is_dir() => fs::remove_dir(target),
+        Ok(_) => fs::remove_file(target),
+        Err(error) => Err(error),
+    };
+    match gone {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("removing", target, error)),
+        _ => Ok(Reply::Done),
+    }
+}
+
+/// Fill of a mounted filesystem.
+pub(super) fn usage(target: &Path) -> Result<Reply, LvmError> {
+    let found = nix::sys::statvfs::statvfs(target).map_err(|error| match error {
+        Errno::ENOENT => LvmError::NotFound {
+            what: target.display().to_string(),
+        },
+        error => failed("statvfs", target, error),
+    })?;
+    let block = found.fragment_size();
+    Ok(Reply::Usage(Usage {
+        total: Bytes(found.blocks() * block),
+        available: Bytes(found.blocks_available() * block),
+        inodes: found.files(),
+        inodes_free: found.files_available(),
+    }))
+}
+
+/// Opens an encrypted volume.
+pub(super) fn open(device: &Device, key: &Key) -> Result<Reply, LvmError> {
+    let answer = Program::new("cryptsetup")
+        .args(["open", "--type", "luks2", "--key-file", "-"])
+        .arg(device.path())
+        .arg(device.mapping())
+        .input(key.expose())
+        .output()?;
+    match answer.code {
+        Some(0) => Ok(Reply::Done),
+        Some(2) => Err(LvmError::WrongKey {
+            device: device.clone(),
+        }),
+        Some(5) => Err(LvmError::Exists {
+            what: device.decrypted().to_string(),
+        }),
+        _ => Err(answer.failed()),
+    }
+}
+
+/// Closes an encrypted volume.
+pub(super) fn close(device: &Device) -> Result<Reply, LvmError> {
+    let view = device.decrypted();
+    if !view.path().exists() {
+        return Err(LvmError::NotFound {
+            what: view.to_string(),
+        });
+    }
+    let answer = Program::new("cryptsetup")
+        .arg("close")
+        .arg(device.mapping())
+        .output()?;
+    match answer.code {
+        Some(0) => Ok(Reply::Done),
+        Some(4) => Err(LvmError::NotFound {
+            what: view.to_string(),
+        }),
+        Some(5) => Err(LvmError::InUse {
+            what: view.to_string(),
+        }),
+        _ => Err(answer.failed()),
+    }
+}

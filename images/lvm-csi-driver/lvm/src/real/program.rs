@@ -1,0 +1,125 @@
+//! Starts a program, waits for it, and keeps its last words.
+
+use crate::backend::Reply;
+use crate::error::LvmError;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// A program to start. Its name and arguments are shown in errors; its input never is.
+pub(super) struct Program {
+    name: &'static str,
+    args: Vec<OsString>,
+    input: Option<Vec<u8>>,
+}
+
+/// How it ended.
+pub(super) struct Answer {
+    shown: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            args: Vec::new(),
+            input: None,
+        }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub fn input(mut self, input: &[u8]) -> Self {
+        self.input = Some(input.to_vec());
+        self
+    }
+
+    /// Runs it to its end, however it ends.
+    pub fn output(self) -> Result<Answer, LvmError> {
+        let words = self.args.iter().map(|arg| arg.to_string_lossy());
+        let shown = std::iter::once(self.name.into())
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let failed = |error: std::io::Error| LvmError::Failed {
+            command: shown.clone(),
+            reason: format!("{error}; see that {} is installed on the node", self.name),
+        };
+        // setpriv lets the kernel kill it with us: what a dead agent began must not go on while
+        // its successor reads the disks.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", self.name])
+            .args(&self.args)
+            // Messages are read below, so they must be the untranslated ones.
+            .env("LC_ALL", "C")
+            .env("LVM_SUPPRESS_FD_WARNINGS", "1")
+            .stdin(if self.input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        if let (Some(input), Some(mut stdin)) = (&self.input, child.stdin.take()) {
+            // One that ends before it reads says why in its own words.
+            let _ = stdin.write_all(input);
+        }
+        let output = child.wait_with_output().map_err(failed)?;
+        Ok(Answer {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            shown,
+        })
+    }
+
+    /// Runs it; any end but success is an error.
+    pub fn run(self) -> Result<Reply, LvmError> {
+        let answer = self.output()?;
+        match answer.code {
+            Some(0) => Ok(Reply::Done),
+            _ => Err(answer.failed()),
+        }
+    }
+}
+
+impl Answer {
+    pub fn failed(&self) -> LvmError {
+        let words = self.stderr.trim();
+        let end = match self.code {
+            Some(code) => format!("exit code {code}"),
+            None => "killed".into(),
+        };
+        LvmError::Failed {
+            command: self.shown.clone(),
+            reason: if words.is_empty() {
+                end
+            } else {
+                format!("{words} ({end})")
+            },
+        }
+    }
+
+    /// The value of a line KEY=value.
+    pub fn value(&self, key: &str) -> Option<String> {
+        let lines = self.stdout.lines();
+        lines
+            .filter_map(|line| line.split_once('='))
+            .find(|(k, _)| *k == key)
+            .map(|(_, v)| v.to_owned())
+    }
+}

@@ -1,0 +1,153 @@
+//! A node's storage in memory, with LVM's rules: extents, thin pools, tags, mounts, encryption.
+//!
+//! It keeps state, so a driver that dies finds what its predecessor left; with a file it does so
+//! across processes. Directories are really made, so that callers who look at them see them.
+
+mod allocate;
+mod content;
+mod fault;
+mod mounts;
+mod state;
+mod volumes;
+
+pub use fault::{Faulty, Fuse, Passage};
+pub use state::SimGroup;
+
+use crate::backend::{Backend, Reply};
+use crate::command::{Command, Limits};
+use crate::device::{Device, Filesystem};
+use crate::error::LvmError;
+use ingot_volume_brain::{Bytes, LvName, VgName};
+use state::State;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The simulated node.
+#[derive(Debug)]
+pub struct Sim {
+    state: Mutex<State>,
+    file: Option<PathBuf>,
+}
+
+impl Sim {
+    /// A node with those volume groups or, where they are still to be made, their disks.
+    pub fn new(groups: impl IntoIterator<Item = SimGroup>) -> Self {
+        Self {
+            state: Mutex::new(State::new(groups)),
+            file: None,
+        }
+    }
+
+    /// A node whose state is kept in a file: what is there is taken up, else `groups` is put there.
+    pub fn in_file(
+        file: PathBuf,
+        groups: impl IntoIterator<Item = SimGroup>,
+    ) -> Result<Self, LvmError> {
+        let failed = |reason: String| LvmError::Failed {
+            command: format!("simulator in {}", file.display()),
+            reason,
+        };
+        let state = match std::fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed(e.to_string()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::new(groups),
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        Ok(Self {
+            state: Mutex::new(state),
+            file: Some(file),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Power cut and start: nothing is mounted, opened or active.
+    pub fn reboot(&self) {
+        self.state().reboot();
+    }
+
+    /// A write by a pod, to a mounted filesystem: name and content of a file.
+    pub fn write(&self, device: &Device, name: &str, content: &str) -> Result<(), LvmError> {
+        self.state().write(device, name, content)
+    }
+
+    /// What a pod would read; nothing, if the file is not there.
+    pub fn read(&self, device: &Device, name: &str) -> Option<String> {
+        self.state().read(device, name)
+    }
+
+    /// Takes that much of the pool for a thin volume, as writes would.
+    pub fn fill(&self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {
+        self.state().fill(vg, lv, written)
+    }
+
+    /// Something else, put on a device by somebody else.
+    pub fn scribble(&self, device: &Device, signature: &str) -> Result<(), LvmError> {
+        self.state().scribble(device, signature)
+    }
+
+    /// How often a filesystem was made on it, all attempts counted.
+    pub fn formatted(&self, vg: &VgName, lv: &LvName) -> u32 {
+        self.state().formatted(vg, lv)
+    }
+
+    /// A volume disappears, as after a mistake of a person or a failed disk.
+    pub fn lose(&self, vg: &VgName, lv: &LvName) {
+        self.state().lose(vg, lv);
+    }
+
+    /// The group cannot be seen any more, or again.
+    pub fn hide(&self, vg: &VgName, hidden: bool) {
+        self.state().hide(vg, hidden);
+    }
+
+    /// A disk is gone, or back.
+    pub fn unplug(&self, vg: &VgName, disk: usize, missing: bool) {
+        self.state().unplug(vg, disk, missing);
+    }
+
+    /// Kind and size of the filesystem on it.
+    pub fn filesystem(&self, device: &Device) -> Option<(Filesystem, Bytes)> {
+        self.state().filesystem(device)
+    }
+
+    /// Does the half of a command that a power cut in its middle would leave.
+    pub(crate) fn tear(&self, command: &Command) {
+        let mut state = self.state();
+        state.tear(command);
+        self.save(&state);
+    }
+
+    /// The limits in force: volume, pod and how fast.
+    pub fn limits(&self) -> Vec<(LvName, String, Limits)> {
+        self.state().limits.clone()
+    }
+
+    fn save(&self, state: &State) {
+        let Some(file) = &self.file else { return };
+        let temporary = file.with_extension("new");
+        let written = serde_json::to_vec(state)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| std::fs::write(&temporary, bytes))
+            .and_then(|()| std::fs::rename(&temporary, file));
+        if let Err(error) = written {
+            // A simulated node that forgets is worse than one that stops.
+            panic!(
+                "simulator cannot keep its state in {}: {error}",
+                file.display()
+            );
+        }
+    }
+}
+
+impl Backend for Sim {
+    fn run(&self, command: &Command) -> Result<Reply, LvmError> {
+        let mut state = self.state();
+        let reply = state.run(command);
+        if command.changes() {
+            self.save(&state);
+        }
+        reply
+    }
+}

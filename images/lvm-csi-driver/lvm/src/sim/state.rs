@@ -1,0 +1,288 @@
+//! What the simulated node holds, and which part carries out which command.
+
+use super::content::Content;
+use crate::backend::Reply;
+use crate::command::{Command, Limits};
+use crate::device::{Device, Mount};
+use crate::error::LvmError;
+use crate::group::ThinUsage;
+use crate::layout::Layout;
+use ingot_volume_brain::{Bytes, LvName, VgName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A volume group to begin with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SimGroup {
+    /// Its name.
+    pub vg: VgName,
+    /// Size of each of its disks.
+    pub disks: Vec<Bytes>,
+    /// Whether the group was made already.
+    pub made: bool,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+impl SimGroup {
+    /// Disks of a group that is still to be made.
+    pub fn disks(vg: VgName, disks: impl IntoIterator<Item = Bytes>) -> Self {
+        Self {
+            vg,
+            disks: disks.into_iter().collect(),
+            made: false,
+            tags: Vec::new(),
+        }
+    }
+}
+
+/// LVM's default.
+pub(super) const EXTENT: Bytes = Bytes::mib(4);
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct State {
+    pub groups: BTreeMap<VgName, GroupState>,
+    pub mounts: Vec<Mount>,
+    /// Encrypted volumes that are open.
+    pub opened: BTreeSet<LvName>,
+    /// Limits by volume and pod.
+    pub limits: Vec<(LvName, String, Limits)>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct GroupState {
+    pub made: bool,
+    pub hidden: bool,
+    pub tags: Vec<String>,
+    pub disks: Vec<Disk>,
+    pub lvs: BTreeMap<LvName, Volume>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Disk {
+    pub extents: u64,
+    pub used: u64,
+    pub missing: bool,
+}
+
+/// Extents on a disk.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Segment {
+    pub disk: usize,
+    pub extents: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Volume {
+    pub size: Bytes,
+    pub layout: Layout,
+    pub segments: Vec<Segment>,
+    pub tags: BTreeSet<String>,
+    pub thin_pool: Option<PoolState>,
+    pub active: bool,
+    pub read_only: bool,
+    /// What it has taken of its pool.
+    pub written: Bytes,
+    pub formatted: u32,
+    pub content: Content,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct PoolState {
+    pub metadata: Bytes,
+    pub chunk: Bytes,
+}
+
+pub(super) fn missing(what: impl ToString) -> LvmError {
+    LvmError::NotFound {
+        what: what.to_string(),
+    }
+}
+
+impl State {
+    pub fn new(groups: impl IntoIterator<Item = SimGroup>) -> Self {
+        let groups = groups.into_iter().map(|group| {
+            let disks = group.disks.iter().map(|size| Disk {
+                // The first MiB is LVM's own.
+                extents: size.saturating_sub(Bytes::mib(1)).0 / EXTENT.0,
+                used: 0,
+                missing: false,
+            });
+            let state = GroupState {
+                made: group.made,
+                hidden: false,
+                tags: group.tags,
+                disks: disks.collect(),
+                lvs: BTreeMap::new(),
+            };
+            (group.vg, state)
+        });
+        Self {
+            groups: groups.collect(),
+            ..Self::default()
+        }
+    }
+
+    pub fn group(&mut self, vg: &VgName) -> Result<&mut GroupState, LvmError> {
+        match self.groups.get_mut(vg) {
+            Some(group) if group.made && !group.hidden => Ok(group),
+            _ => Err(LvmError::GroupMissing { vg: vg.clone() }),
+        }
+    }
+
+    pub fn volume(&mut self, vg: &VgName, lv: &LvName) -> Result<&mut Volume, LvmError> {
+        let group = self.group(vg)?;
+        group
+            .lvs
+            .get_mut(lv)
+            .ok_or_else(|| missing(format!("logical volume {vg}/{lv}")))
+    }
+
+    pub fn run(&mut self, command: &Command) -> Result<Reply, LvmError> {
+        match command {
+            Command::Scan(vg) => self.scan(vg),
+            Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
+            Command::CreatePool {
+                vg,
+                pool,
+                size,
+                metadata,
+                chunk,
+            } => self.create_pool(vg, pool, *size, *metadata, *chunk),
+            Command::Create(new) => self.create(new),
+            Command::Copy {
+                vg,
+                source,
+                lv,
+                read_only,
+                tags,
+            } => self.copy(vg, source, lv, *read_only, tags),
+            Command::Tag(change) => self.tag(change),
+            Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
+            Command::Remove { vg, lv } => self.remove(vg, lv),
+            Command::Activate { vg, lv } => {
+                self.volume(vg, lv)?.active = true;
+                Ok(Reply::Done)
+            }
+            Command::Probe(device) => self.probe(device),
+            Command::DeviceSize(device) => self.device_size(device),
+            Command::MakeFilesystem { device, filesystem } => {
+                self.make_filesystem(device, *filesystem)
+            }
+            Command::GrowFilesystem {
+                device,
+                target,
+                filesystem,
+            } => self.grow_filesystem(device, target, *filesystem),
+            Command::Mounts => Ok(Reply::Mounts(self.mounts.clone())),
+            Command::Mount {
+                device,
+                target,
+                filesystem,
+                copied,
+                read_only,
+                options: _,
+            } => self.mount(device, target, *filesystem, *copied, *read_only),
+            Command::Bind {
+                device,
+                source,
+                target,
+                kind,
+                read_only,
+            } => self.bind(device, source, target, *kind, *read_only),
+            Command::Unmount { target } => self.unmount(target),
+            Command::Usage { target } => self.usage(target),
+            Command::Encrypt { device, key } => self.encrypt(device, key),
+            Command::Open { device, key } => self.open(device, key),
+            Command::Close { device } => self.close(device),
+            Command::ResizeOpen { device, key } => self.resize_open(device, key),
+            Command::Limit {
+                device,
+                pod,
+                limits,
+            } => self.limit(device, pod, *limits),
+        }
+    }
+
+    pub fn reboot(&mut self) {
+        for mount in std::mem::take(&mut self.mounts) {
+            // What was below the mounts is still there: kubelet's directories survive.
+            let _ = mount;
+        }
+        self.opened.clear();
+        self.limits.clear();
+        for group in self.groups.values_mut() {
+            for volume in group.lvs.values_mut() {
+                volume.active = false;
+            }
+        }
+    }
+
+    pub fn lose(&mut self, vg: &VgName, lv: &LvName) {
+        if let Ok(group) = self.group(vg) {
+            group.free(lv);
+        }
+        self.opened.remove(lv);
+        self.mounts.retain(|mount| mount.device.lv != *lv);
+    }
+
+    pub fn hide(&mut self, vg: &VgName, hidden: bool) {
+        if let Some(group) = self.groups.get_mut(vg) {
+            group.hidden = hidden;
+        }
+    }
+
+    pub fn unplug(&mut self, vg: &VgName, disk: usize, missing: bool) {
+        let group = self.groups.get_mut(vg);
+        if let Some(disk) = group.and_then(|group| group.disks.get_mut(disk)) {
+            disk.missing = missing;
+        }
+    }
+
+    pub fn fill(&mut self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {
+        let volume = self.volume(vg, lv)?;
+        volume.written = Bytes(
+            volume
+                .written
+                .0
+                .saturating_add(written.0)
+                .min(volume.size.0),
+        );
+        Ok(())
+    }
+
+    pub fn formatted(&mut self, vg: &VgName, lv: &LvName) -> u32 {
+        self.volume(vg, lv).map_or(0, |volume| volume.formatted)
+    }
+
+    /// Whether somebody has the device open.
+    pub fn busy(&self, device: &Device) -> bool {
+        let mounted = |mount: &Mount| mount.device == *device;
+        self.mounts.iter().any(mounted) || (!device.decrypted && self.opened.contains(&device.lv))
+    }
+}
+
+impl GroupState {
+    /// Fill of a thin pool, from what its volumes have written.
+    pub fn thin_usage(&self, pool: &LvName, volume: &Volume) -> Option<ThinUsage> {
+        let PoolState { metadata, chunk } = volume.thin_pool?;
+        let layout = Layout::Thin { pool: pool.clone() };
+        let inside = self.lvs.values().filter(|lv| lv.layout == layout);
+        let (count, written) = inside.fold((0_u64, 0_u64), |(count, written), lv| {
+            (
+                count + 1,
+                written + lv.written.0.div_ceil(chunk.0) * chunk.0,
+            )
+        });
+        // A mapping of a chunk takes about 64 bytes, a volume a block.
+        let mappings = written / chunk.0 * 64 + count * 4096 + (1 << 20);
+        #[allow(clippy::cast_precision_loss)]
+        let part = |used: u64, of: Bytes| (used as f64 / of.0 as f64).min(1.0);
+        Some(ThinUsage {
+            data: part(written, volume.size),
+            metadata: part(mappings, metadata),
+            metadata_size: metadata,
+            chunk,
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! One suite for all back ends: what the simulator promises, LVM must keep, and the other way round.
+//!
+//! On the node's own LVM only with `INGOT_LVM_TESTS=1` and the disks named in `INGOT_LVM_DISKS`
+//! (two or more, comma-separated, of 2 GiB or more). **They are overwritten.** Needs root.
+
+#[path = "suite/cases.rs"]
+mod cases;
+
+use cases::Bench;
+use ingot_lvm::{Backend, Real, RealGroup, Recording, Sim, SimGroup};
+use ingot_volume_brain::{Bytes, VgName};
+
+fn vg() -> VgName {
+    VgName::new("ingot-suite").expect("a name")
+}
+
+fn sim() -> Sim {
+    Sim::new([SimGroup::disks(vg(), [Bytes::gib(2), Bytes::gib(2)])])
+}
+
+fn run_all(backend: &dyn Backend) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(backend, vg(), folder.path());
+    for (name, case) in cases::ALL {
+        println!("{name}");
+        case(&bench);
+    }
+}
+
+#[test]
+fn the_simulator() {
+    run_all(&sim());
+}
+
+#[test]
+fn recording_changes_nothing_and_forgets_nothing() {
+    let recording = Recording::new(sim());
+    run_all(&recording);
+    let commands = recording.take();
+    assert!(commands.len() > 60, "{} commands", commands.len());
+    assert!(recording.take().is_empty(), "taken is taken");
+    // The record is enough to do it again, here up to the first place in a directory of its own.
+    let again = sim();
+    let placed =
+        |command: &&ingot_lvm::Command| matches!(command, ingot_lvm::Command::Mount { .. });
+    let first = commands.iter().take_while(|command| !placed(command));
+    let done = first
+        .filter(|command| command.changes() && again.run(command).is_ok())
+        .count();
+    assert!(done >= 5, "only {done} commands worked again");
+}
+
+#[test]
+fn the_nodes_own_lvm() {
+    if std::env::var_os("INGOT_LVM_TESTS").is_none_or(|value| value != "1") {
+        eprintln!(
+            "skipped: set INGOT_LVM_TESTS=1 and INGOT_LVM_DISKS to run it; the disks are overwritten"
+        );
+        return;
+    }
+    let disks = std::env::var("INGOT_LVM_DISKS").expect("INGOT_LVM_DISKS names the disks");
+    let devices: Vec<String> = disks.split(',').map(str::to_owned).collect();
+    assert!(devices.len() >= 2, "two disks are needed");
+    run_all(&Real::new([RealGroup { vg: vg(), devices }]));
+}
