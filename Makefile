@@ -13,7 +13,10 @@ PUB := $(DIST)/ingot.pub
 SANDBOX := demo
 
 # Debian packages: to build, to make and check bundles, to run throw-away servers.
-PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv
+PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv openssh-client bc
+
+# To run guests: virtual machines with a kernel and disks of their own.
+GUEST_PACKAGES := qemu-system-x86 qemu-utils e2fsprogs mmdebstrap openssh-client iproute2 tar
 
 export INGOT_BUNDLE = $(CURDIR)/$(ISO)
 export INGOT_TRUSTED_KEY = $(CURDIR)/$(PUB)
@@ -23,15 +26,23 @@ export INGOT_BIN = $(CURDIR)/$(TARGET)/ingot
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s'|'
 
+# Installs the Debian packages of $(1) that are missing, or names them.
+define install_packages
+missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
+[ -z "$$missing" ] || if [ "$$(id -u)" = 0 ]; then \
+  echo "installing: $$(echo $$missing)"; \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+else echo "missing Debian packages, install them as root: apt-get install $$(echo $$missing)"; exit 3; fi
+endef
+
 .PHONY: packages
 packages: ## Install the Debian packages that are missing (as root), or name them
-	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
-	[ -z "$$missing" ] && exit 0; \
-	if [ "$$(id -u)" = 0 ]; then \
-	  echo "installing: $$(echo $$missing)"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	else echo "missing Debian packages, install them as root: apt-get install $$(echo $$missing)"; exit 3; fi; \
-	for tool in cargo go; do command -v $$tool >/dev/null || { echo "missing: $$tool (see README)"; exit 3; }; done
+	@$(call install_packages,$(PACKAGES))
+	@for tool in cargo go; do command -v $$tool >/dev/null || { echo "missing: $$tool (see README)"; exit 3; }; done
+
+.PHONY: guest-packages
+guest-packages: ## The same for the packages that guests need
+	@$(call install_packages,$(GUEST_PACKAGES))
 
 .PHONY: build
 build: packages ## Build the programs
@@ -53,11 +64,15 @@ demo: bundle ## A cluster of throw-away servers on this machine: one control pla
 
 .PHONY: test
 test: bundle ## Every test, the scenarios on real hosts included (as root)
-	INGOT_HOST_TESTS=1 cargo test --release --workspace --no-fail-fast
+	INGOT_HOST_TESTS=1 INGOT_TOOL_TESTS=1 cargo test --release --workspace --no-fail-fast
 
 .PHONY: test-fast
 test-fast: packages ## Tests that need neither root nor a bundle
 	cargo test --release --workspace
+
+.PHONY: test-guests
+test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
+	INGOT_GUEST_TESTS=1 cargo test --release --workspace --test guests
 
 # The part of the driver's tests that needs neither root nor disks; csi-sanity is built on the first run.
 .PHONY: storage-test
@@ -66,7 +81,7 @@ storage-test: packages ## The volume driver: model, crash points, capacity, csi-
 
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
-	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release -p ingot-scenarios -- --nocapture --test-threads 1
+	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release --workspace --test soak_interrupted_bootstrap -- --nocapture
 
 .PHONY: bench
 bench: bundle ## Print every number beside its comparison, as a table and as JSON (as root)

@@ -4,6 +4,7 @@ use crate::progress::Output;
 use ingot_engine::Plan;
 use ingot_engine::plan::Action;
 use ingot_lifecycle::agent::kube::ClusterStatus;
+use ingot_lifecycle::agent::protocol::HostPlan;
 use ingot_lifecycle::{Driver, Failure, FailureKind};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -25,13 +26,8 @@ pub fn print_failure(failure: &Failure) {
     }
 }
 
-/// Says how a run ended, and how to go on where it did not end well.
-pub fn end(
-    driver: &Driver,
-    result: &Result<usize, Failure>,
-    output: Output,
-    command: &str,
-) -> ExitCode {
+/// Says how a run ended, and how to go on where it did not end well; returns the exit code.
+pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, command: &str) -> u8 {
     let done: Vec<&str> = driver.machines.keys().map(String::as_str).collect();
     let code = match result {
         Err(failure) => failure.kind.exit_code(),
@@ -53,7 +49,7 @@ pub fn end(
             "continueWith": (code != 0).then_some(command),
         });
         crate::say!("{json}");
-        return ExitCode::from(code);
+        return code;
     }
     for failure in driver.failed.values() {
         print_failure(failure);
@@ -72,7 +68,7 @@ pub fn end(
     if code != 0 {
         eprintln!("continue with: {command}");
     }
-    ExitCode::from(code)
+    code
 }
 
 fn nodes(names: &[&str]) -> String {
@@ -113,8 +109,9 @@ pub fn failed_hosts(driver: &Driver) -> ExitCode {
 }
 
 /// Prints the plan of each host.
-pub fn plans(plans: &BTreeMap<String, Plan>) {
+pub fn plans(plans: &BTreeMap<String, HostPlan>) {
     for (node, found) in plans {
+        let found = &found.plan;
         crate::say!(
             "{node}: {} of {} resources would change",
             found.work().count(),

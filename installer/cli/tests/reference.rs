@@ -53,14 +53,18 @@ fn the_reference_is_what_the_program_says() {
         std::fs::write(&path, &text).unwrap();
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        wanted, text,
-        "docs/reference/cli.md is out of date; run make golden"
+    let different = wanted
+        .lines()
+        .zip(text.lines())
+        .find(|(old, new)| old != new);
+    assert!(
+        wanted == text,
+        "docs/reference/cli.md is out of date; run make golden; first difference: {different:?}"
     );
 }
 
 #[test]
-fn help_fits_a_terminal_and_every_option_is_described() {
+fn help_fits_a_terminal() {
     let mut text = String::new();
     describe(&[], &mut text);
     for line in text.lines() {

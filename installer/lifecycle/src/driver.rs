@@ -22,6 +22,8 @@ pub struct Options {
     pub accept_new_host_keys: bool,
     /// How long a host may take to answer.
     pub connect_timeout: Duration,
+    /// How long a connected host may be silent before it counts as lost.
+    pub silence_timeout: Duration,
     /// How long the cluster may take to become ready.
     pub ready_timeout: Duration,
     /// Names of preflight checks whose errors are only warned about.
@@ -82,6 +84,18 @@ impl Driver {
             failure: failure.clone(),
         });
         self.failed.insert(node.into(), failure);
+    }
+
+    /// Lets machines go whose conversation is over, so that nobody waits for them.
+    pub fn drop_lost(&mut self, phase: &str) {
+        let lost: Vec<(String, Failure)> = self
+            .machines
+            .iter_mut()
+            .filter_map(|(name, machine)| Some((name.clone(), machine.session.lost()?)))
+            .collect();
+        for (node, failure) in lost {
+            self.fail(&node, phase, failure);
+        }
     }
 
     /// Does `work` on all machines that `take_part` at once. Those that fail drop out; the number of

@@ -17,6 +17,7 @@ pub mod phases;
 pub mod pki;
 pub mod preflight;
 pub mod registry;
+pub mod run_journal;
 pub mod sequence;
 pub mod settings;
 

@@ -127,6 +127,15 @@ pub fn manifest_settings(
     settings
 }
 
+/// Bytes of the disk that pods may not fill. The kubelet's own defaults are percentages, which keep
+/// hundreds of gigabytes of a large disk and break a small one from the start. Only the size of the
+/// disk may matter: a setting that depends on what is free would change by itself.
+fn eviction(disk_size: u64) -> u64 {
+    const LEAST: u64 = 500 << 20;
+    const MOST: u64 = 5 << 30;
+    (disk_size / 20).clamp(LEAST, MOST)
+}
+
 /// The settings of one host's states.
 pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Release) -> Value {
     let mut settings = cluster_settings(cluster, release);
@@ -140,8 +149,7 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
     settings["host"] = json!({
         "cgroup_version": facts.cgroup_version,
         "may_lower_oom_score": facts.may_lower_oom_score,
-        // The kubelet's defaults are percentages, which a small or well-filled disk breaks from the start.
-        "small_disk": facts.disk_size < 40 << 30 || facts.disk_free < facts.disk_size / 4,
+        "eviction_mebibytes": eviction(facts.disk_size) >> 20,
         "resolv_conf": if facts.name_servers.is_empty() { "\"\"" } else { "/etc/resolv.conf" },
     });
     // This node first: what is here need not travel.

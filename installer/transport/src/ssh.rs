@@ -32,8 +32,10 @@ pub struct SshTarget {
     pub sudo: Sudo,
     /// The host to go through.
     pub jump: Option<Box<SshTarget>>,
-    /// How long to wait for an answer.
+    /// How long to wait for an answer while connecting.
     pub timeout: Duration,
+    /// How long a connected host may be silent before it counts as lost.
+    pub silence: Duration,
 }
 
 /// How a user becomes root.
@@ -92,7 +94,9 @@ impl SshHost {
             reason,
         };
         let output = run(self, "id -u", b"").await?;
-        let said = output.exit.stderr.trim().to_owned();
+        // Its last line tells; those before are for someone who would type again.
+        let said = output.exit.stderr.trim().lines().last().unwrap_or_default();
+        let said = said.strip_prefix("sudo: ").unwrap_or(said);
         match (&self.target.sudo, output.exit.status) {
             (_, Some(0)) if output.stdout.trim_ascii() == b"0" => Ok(()),
             (Sudo::No, _) => Err(refuse(

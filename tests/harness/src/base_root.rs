@@ -60,7 +60,7 @@ pub(crate) fn get(variant: RootVariant, progress: &dyn Fn(&str)) -> Result<PathB
 }
 
 /// `$INGOT_CACHE`, or the user's cache directory.
-fn cache_dir() -> PathBuf {
+pub(crate) fn cache_dir() -> PathBuf {
     let var = |name: &str| {
         std::env::var_os(name)
             .filter(|v| !v.is_empty())
@@ -140,7 +140,7 @@ fn install(variant: RootVariant, tree: &Path, cache: &Path) -> Result<(), BaseRo
 }
 
 /// Takes out what belongs to one host or to the building machine.
-fn finish(tree: &Path) -> Result<(), BaseRootError> {
+pub(crate) fn finish(tree: &Path) -> Result<(), BaseRootError> {
     for emptied in [
         "etc/apt/sources.list.d",
         "etc/apt/auth.conf.d",

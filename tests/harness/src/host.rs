@@ -4,119 +4,33 @@
 //! reinstalling, looking at the disk. What the product does to a host goes through SSH and is no
 //! business of this module.
 
+mod error;
+mod install;
+
 use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
+pub use error::HostError;
+pub(crate) use install::{install, random_id};
 
 use crate::internal::{InternalError, Role, host_process};
-use crate::name::Name;
 use crate::network::{self, NetworkError, host_address};
 use crate::process::ProcessId;
 use crate::program::{self, ProgramError};
 use crate::ssh_keys::{self, KeyError};
 use crate::state::{self, HostDir, HostRecord, LabRecord, RunRecord, StateError};
-use crate::teardown::{self, TeardownError};
+use crate::teardown;
+use install::HOST_KEY;
 
 /// How long [`Host::power_on`] and [`Host::reboot`] wait for sshd. A boot takes a second; the rest is
 /// for machines that are busy with other work.
 pub const BOOT_DEADLINE: Duration = Duration::from_secs(120);
 
 const SSH_PORT: u16 = 22;
-
-/// Something could not be done to a host.
-#[derive(Debug, Error)]
-pub enum HostError {
-    /// The host has been removed with its lab.
-    #[error("host {0} no longer exists; its lab was deleted")]
-    Gone(Name),
-    /// What was asked for needs a running host.
-    #[error("host {host} is off{}; power it on first", why(failure))]
-    Off {
-        /// Which host.
-        host: Name,
-        /// Why it is off, if it did not power off by itself.
-        failure: Option<String>,
-    },
-    /// What was asked for needs a host that is off.
-    #[error("host {0} is on; power it off first")]
-    On(Name),
-    /// The host did not get somewhere in time.
-    #[error("host {host} did not {what} within {} s; its console is in {}", waited.as_secs(), console.display())]
-    Deadline {
-        /// Which host.
-        host: Name,
-        /// What was waited for.
-        what: &'static str,
-        /// How long.
-        waited: Duration,
-        /// Where to look.
-        console: PathBuf,
-    },
-    /// A command for [`Host::exec`] has no program.
-    #[error("a command needs at least the name of a program")]
-    EmptyCommand,
-    /// A record or directory could not be handled.
-    #[error("cannot handle the files of host {host}")]
-    State {
-        /// Which host.
-        host: Name,
-        /// What went wrong.
-        source: StateError,
-    },
-    /// Keys could not be made.
-    #[error("cannot give host {host} an SSH key")]
-    Key {
-        /// Which host.
-        host: Name,
-        /// What went wrong.
-        source: KeyError,
-    },
-    /// A program of the machine failed.
-    #[error("cannot work on host {host}")]
-    Program {
-        /// Which host.
-        host: Name,
-        /// What went wrong.
-        source: ProgramError,
-    },
-    /// The network could not be changed or entered.
-    #[error("cannot reach host {host}")]
-    Network {
-        /// Which host.
-        host: Name,
-        /// What went wrong.
-        source: NetworkError,
-    },
-    /// The supervisor could not be started.
-    #[error("cannot power on host {host}")]
-    Start {
-        /// Which host.
-        host: Name,
-        /// What went wrong.
-        source: InternalError,
-    },
-    /// Processes of the host do not end.
-    #[error("cannot power off host {host}")]
-    PowerOff {
-        /// Which host.
-        host: Name,
-        /// What went wrong.
-        source: TeardownError,
-    },
-}
-
-fn why(failure: &Option<String>) -> String {
-    failure
-        .as_ref()
-        .map(|text| format!(" ({text})"))
-        .unwrap_or_default()
-}
 
 /// A host. Cheap to clone; all state is on disk, so clones and other processes see the same.
 #[derive(Debug, Clone)]
@@ -301,12 +215,18 @@ impl Host {
         self.wait("power off", BOOT_DEADLINE, || self.supervisor_gone())
     }
 
-    /// Kills everything on the host at one instant, as pulling the power cord does.
+    /// Kills everything on the host at one instant, as pulling the power cord does: its peers hear
+    /// nothing, not even that their connections end.
     ///
     /// What was in memory and on /run and /tmp is gone. Unlike on a machine, files that were written
     /// but not yet synced survive: the page cache is the machine's. One that is off is fine.
     pub fn power_cut(&self) -> Result<(), HostError> {
         let run = self.run()?;
+        if self.is_running() {
+            let lab = self.dir.lab();
+            network::set_cables(&lab.network(), self.bridges, self.index, false)
+                .map_err(|source| self.network(source))?;
+        }
         // The kernel kills all processes of a namespace with its PID 1.
         let init: Vec<ProcessId> = run.init.into_iter().collect();
         teardown::kill(init).map_err(|source| HostError::PowerOff {
@@ -395,12 +315,8 @@ impl Host {
         if !self.is_running() {
             return Ok(());
         }
-        network::set_cables(&lab.network(), self.bridges, self.index, plugged).map_err(|source| {
-            HostError::Network {
-                host: self.dir.name().clone(),
-                source,
-            }
-        })
+        network::set_cables(&lab.network(), self.bridges, self.index, plugged)
+            .map_err(|source| self.network(source))
     }
 
     fn systemctl(&self, verb: &str) -> Result<(), HostError> {
@@ -510,105 +426,17 @@ impl Host {
         }
     }
 
+    fn network(&self, source: NetworkError) -> HostError {
+        HostError::Network {
+            host: self.dir.name().clone(),
+            source,
+        }
+    }
+
     fn program(&self, source: ProgramError) -> HostError {
         HostError::Program {
             host: self.dir.name().clone(),
             source,
         }
     }
-}
-
-/// Where sshd finds its key, below the root.
-const HOST_KEY: &str = "etc/ssh/ssh_host_ed25519_key";
-
-/// Makes the disks of a bare host and returns its public host key. Whatever was there is removed.
-pub(crate) fn install(
-    dir: &HostDir,
-    record: &HostRecord,
-    key: Option<(String, String)>,
-) -> Result<String, HostError> {
-    let state = |source| HostError::State {
-        host: dir.name().clone(),
-        source,
-    };
-    let key_error = |source| HostError::Key {
-        host: dir.name().clone(),
-        source,
-    };
-    for layer in [dir.upper(), dir.work(), dir.var_lib()] {
-        state::remove_tree(&layer).map_err(state)?;
-    }
-    for layer in [dir.work(), dir.merged(), dir.upper().join("etc/ssh")] {
-        state::create_dir(&layer).map_err(state)?;
-    }
-    let mut copy = Command::new("cp");
-    copy.arg("-a")
-        .arg(record.base.join("var/lib"))
-        .arg(dir.var_lib());
-    program::run(&mut copy).map_err(|source| HostError::Program {
-        host: dir.name().clone(),
-        source,
-    })?;
-
-    let name = dir.name().as_str();
-    let etc = dir.upper().join("etc");
-    let files = [
-        ("hostname", format!("{name}\n")),
-        (
-            "hosts",
-            format!("127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n"),
-        ),
-        ("machine-id", format!("{}\n", random_id().map_err(state)?)),
-    ];
-    for (file, content) in files {
-        state::write_file(&etc.join(file), &content).map_err(state)?;
-    }
-
-    let path = dir.upper().join(HOST_KEY);
-    let public = match key {
-        None => ssh_keys::generate(&path).map_err(key_error)?,
-        Some((private, public)) => {
-            state::write_file(&path, &private).map_err(state)?;
-            set_mode(&path, 0o600).map_err(state)?;
-            state::write_file(&path.with_extension("pub"), &public).map_err(state)?;
-            ssh_keys::public_line(&path).map_err(key_error)?
-        }
-    };
-    let driver = dir.lab().driver().join("id_ed25519");
-    let authorized = format!("{}\n", ssh_keys::public_line(&driver).map_err(key_error)?);
-    for home in ["root", "home/admin", "home/deploy"] {
-        authorize(dir, record, home, &authorized).map_err(state)?;
-    }
-    Ok(public)
-}
-
-/// Puts the driver's key into a user's home, if the base has that user.
-fn authorize(dir: &HostDir, record: &HostRecord, home: &str, keys: &str) -> Result<(), StateError> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let Ok(base) = fs::metadata(record.base.join(home)) else {
-        return Ok(());
-    };
-    let home = dir.upper().join(home);
-    let ssh = home.join(".ssh");
-    let file = ssh.join("authorized_keys");
-    state::create_dir(&ssh)?;
-    state::write_file(&file, keys)?;
-    for (path, mode) in [(&home, base.mode() & 0o7777), (&ssh, 0o700), (&file, 0o600)] {
-        set_mode(path, mode)?;
-        let owner = (Some(base.uid()), Some(base.gid()));
-        chown(path, owner.0, owner.1).map_err(|e| state::access("give away", path, e))?;
-    }
-    Ok(())
-}
-
-fn set_mode(path: &std::path::Path, mode: u32) -> Result<(), StateError> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .map_err(|e| state::access("set the mode of", path, e))
-}
-
-/// 32 hexadecimal digits, as machine-id(5) wants them.
-pub(crate) fn random_id() -> Result<String, StateError> {
-    let path = std::path::Path::new("/proc/sys/kernel/random/uuid");
-    let text = fs::read_to_string(path).map_err(|e| state::access("read", path, e))?;
-    Ok(text.trim().replace('-', ""))
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::name::Name;
 use crate::state::{HostDir, LabDir, StateDir};
-use crate::{boot, reaper, supervisor};
+use crate::{boot, guest, reaper, supervisor};
 
 /// What `ps` shows for all processes of the harness.
 pub(crate) const ARGV0: &str = "ingot-lab";
@@ -51,15 +51,18 @@ pub(crate) enum Role {
     Init,
     /// Removes a lab when its creator is gone.
     Reap,
+    /// Removes a guest when its creator is gone.
+    GuardGuest,
 }
 
 impl Role {
-    const ALL: [Role; 5] = [
+    const ALL: [Role; 6] = [
         Role::Launch,
         Role::Supervise,
         Role::Boot,
         Role::Init,
         Role::Reap,
+        Role::GuardGuest,
     ];
 
     pub(crate) fn word(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Role {
             Role::Boot => "boot",
             Role::Init => "init",
             Role::Reap => "reap",
+            Role::GuardGuest => "guard-guest",
         }
     }
 }
@@ -93,6 +97,19 @@ pub(crate) fn lab_process(role: Role, lab: &LabDir, subject: &str) -> Command {
     command
 }
 
+/// This executable, to be started as the guard of a guest.
+pub(crate) fn guest_process(state: &StateDir, guest: &Name, subject: &str) -> Command {
+    let mut command = Command::new(OWN_EXECUTABLE);
+    command
+        .arg0(ARGV0)
+        .arg(Role::GuardGuest.word())
+        .arg(state.path())
+        .arg(guest.as_str())
+        .arg(subject)
+        .current_dir("/");
+    command
+}
+
 /// Plays a role if the executable was started for one, and then does not return.
 ///
 /// Needs no call where the C library passes the arguments to `.init_array` (glibc). A program
@@ -111,6 +128,11 @@ pub fn dispatch_internal() {
     };
     let name = |text: &OsStr| Name::try_from(text.to_string_lossy().into_owned());
     let Ok(lab) = name(lab) else { return };
+    if role == Role::GuardGuest {
+        // The word in the lab's place is the guest: most guests have no lab.
+        let subject = subject.to_string_lossy();
+        std::process::exit(guest::guard(state.as_ref(), &lab, &subject));
+    }
     let lab = StateDir::at(state.into()).lab(&lab);
     let code = match role {
         Role::Reap => reaper::run(&lab, &subject.to_string_lossy()),
@@ -118,6 +140,7 @@ pub fn dispatch_internal() {
             Ok(host) => play(role, &lab.host(&host)),
             Err(_) => return,
         },
+        Role::GuardGuest => return,
     };
     std::process::exit(code);
 }
@@ -128,7 +151,7 @@ fn play(role: Role, host: &HostDir) -> i32 {
         Role::Supervise => supervisor::run(host),
         Role::Boot => boot::run(host),
         Role::Init => crate::init::run(host),
-        Role::Reap => 0,
+        Role::Reap | Role::GuardGuest => 0,
     }
 }
 

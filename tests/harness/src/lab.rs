@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 use crate::base_root::{self, BaseRootError};
+use crate::guest;
 use crate::host::{self, Host, HostError};
 use crate::internal::InternalError;
 use crate::name::{Name, NameError};
@@ -356,13 +357,7 @@ impl Lab {
                 host: name.clone(),
             });
         }
-        let mut taken = Vec::new();
-        for other in self.dir.host_names()? {
-            taken.extend(self.dir.host(&other).record()?.map(|record| record.index));
-        }
-        let index = (1..=MAX_HOSTS)
-            .find(|i| !taken.contains(i))
-            .ok_or_else(|| LabError::Full(self.dir.name().clone()))?;
+        let index = self.free_index()?;
         let mut record = HostRecord {
             index,
             variant: spec.variant,
@@ -377,6 +372,22 @@ impl Lab {
         dir.write_record(&record)?;
         ssh_keys::write_known_hosts(&self.dir, self.record.bridges)?;
         Ok(Host::new(dir, &record, &self.record))
+    }
+
+    /// The first number that no host and no guest has. The caller holds the lab's lock.
+    pub(crate) fn free_index(&self) -> Result<u8, LabError> {
+        let members = guest::members(&self.dir)?;
+        (1..=MAX_HOSTS)
+            .find(|index| members.iter().all(|(taken, _)| taken != index))
+            .ok_or_else(|| LabError::Full(self.dir.name().clone()))
+    }
+
+    pub(crate) fn dir(&self) -> &LabDir {
+        &self.dir
+    }
+
+    pub(crate) fn bridges(&self) -> u8 {
+        self.record.bridges
     }
 
     /// The lab is gone; nothing is left for `drop` or the reaper to do.

@@ -3,7 +3,7 @@
 //! A [`Lab`] is a network with hosts that boot in a second, run systemd as PID 1, answer SSH, and
 //! reboot, lose power and lose their cable as machines do. They share the machine's kernel, so they
 //! run at native speed and real Kubernetes runs in them; what needs a kernel of its own (disks,
-//! encryption, boot media) is out of their reach. Nothing leads out of a lab's network.
+//! encryption) is done in a [`guest::Guest`], alone or in a lab. Nothing leads out of a lab's network.
 //!
 //! Entry points: [`Lab::requirements`], [`Lab::create`], [`Lab::add_host`], then the methods of
 //! [`Host`]. Everything needs root. Walls:
@@ -19,6 +19,7 @@ mod apt_sources;
 mod base_root;
 mod boot;
 mod cgroup;
+pub mod guest;
 mod host;
 mod init;
 mod internal;

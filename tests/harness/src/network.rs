@@ -59,12 +59,12 @@ fn lab_address(bridge: u8) -> IpAddr {
 
 /// A host keeps its MAC over reboots, as a machine does: a changed one would leave its neighbours
 /// with stale ARP entries for ten seconds.
-fn mac(bridge: u8, index: u8) -> String {
+pub(crate) fn mac(bridge: u8, index: u8) -> String {
     format!("02:49:4e:47:{bridge:02x}:{index:02x}")
 }
 
 /// The lab's end of a host's cable.
-fn cable(bridge: u8, index: u8) -> String {
+pub(crate) fn cable(bridge: u8, index: u8) -> String {
     format!("host{index}-{bridge}")
 }
 
@@ -152,6 +152,22 @@ pub(crate) fn attach(
     enter(path, &mut command)?;
     ip_batch(&mut command, &outer)?;
     ip_batch(&mut Command::new("ip"), &inner)
+}
+
+/// Connects the taps of a guest, which has the number of no host, to all bridges.
+pub(crate) fn connect_taps(path: &Path, bridges: u8, index: u8) -> Result<(), NetworkError> {
+    let batch: String = (0..bridges)
+        .map(|b| {
+            format!(
+                "link set {} master {} up\n",
+                cable(b, index),
+                bridge_name(b)
+            )
+        })
+        .collect();
+    let mut command = Command::new("ip");
+    enter(path, &mut command)?;
+    ip_batch(&mut command, &batch)
 }
 
 fn detach_one(path: &Path, cable: &str) {

@@ -2,6 +2,7 @@
 //!
 //! It only looks and sends signals; it never starts anything.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -80,30 +81,44 @@ pub(crate) fn kill_number(pid: i32) -> Result<(), Errno> {
     }
 }
 
+/// All processes named `first` of which any further word of the command line satisfies `matches`.
+pub(crate) fn with_word(first: &str, matches: impl Fn(&str) -> bool) -> Vec<ProcessId> {
+    with_words(|words| {
+        let (name, rest) = words.split_first().unzip();
+        name.is_some_and(|name| name == first)
+            && rest.unwrap_or_default().iter().any(|w| matches(w))
+    })
+}
+
 /// All processes whose command line starts with `first` and then the words `rest`. One that is
 /// just being executed has no words yet and is not found.
 pub(crate) fn with_command_line(first: &str, rest: &[&str]) -> Vec<ProcessId> {
+    with_words(|words| {
+        let (name, others) = words.split_first().unzip();
+        let others = others.unwrap_or_default().iter();
+        name.is_some_and(|name| name == first)
+            && others.len() >= rest.len()
+            && others.zip(rest).all(|(word, wanted)| word == wanted)
+    })
+}
+
+/// All processes whose words satisfy `matches`.
+fn with_words(matches: impl Fn(&[Cow<'_, str>]) -> bool) -> Vec<ProcessId> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|n| n.parse::<i32>().ok())
-        else {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|n| n.parse::<i32>().ok()) else {
             continue;
         };
-        let Ok(line) = fs::read(entry.path().join("cmdline")) else {
-            continue;
-        };
-        let mut words = line.split(|b| *b == 0);
-        let matches = words.next() == Some(first.as_bytes())
-            && rest
-                .iter()
-                .all(|word| words.next() == Some(word.as_bytes()));
-        if matches {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<_> = line
+            .split(|b| *b == 0)
+            .map(String::from_utf8_lossy)
+            .collect();
+        if matches(&words) {
             found.extend(ProcessId::of(pid));
         }
     }

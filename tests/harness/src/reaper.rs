@@ -54,14 +54,8 @@ impl Reaper {
 pub(crate) fn run(lab: &LabDir, id: &str) -> i32 {
     close_inherited();
     let _ = setsid();
-    let mut word = [0];
-    loop {
-        match io::stdin().read(&mut word) {
-            Ok(0) => break,
-            Ok(_) => return 0,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
+    if wait_for_dismissal() {
+        return 0;
     }
     let Ok(_lock) = lab.state().lock(lab.name()) else {
         return 1;
@@ -75,5 +69,18 @@ pub(crate) fn run(lab: &LabDir, id: &str) -> i32 {
     match teardown(lab) {
         Ok(()) => 0,
         Err(_) => 1,
+    }
+}
+
+/// Waits for the creator's word or its end; says whether it was the word.
+pub(crate) fn wait_for_dismissal() -> bool {
+    let mut word = [0];
+    loop {
+        match io::stdin().read(&mut word) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
     }
 }

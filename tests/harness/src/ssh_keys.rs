@@ -8,6 +8,7 @@ use std::process::Command;
 
 use thiserror::Error;
 
+use crate::guest;
 use crate::network::host_address;
 use crate::program::{self, ProgramError};
 use crate::state::{self, LabDir, StateError};
@@ -45,17 +46,14 @@ pub(crate) fn public_line(path: &Path) -> Result<String, KeyError> {
         .join(" "))
 }
 
-/// Writes known_hosts anew from the records of all hosts. The caller holds the lab's lock.
+/// Writes known_hosts anew from the records of all hosts and guests. The caller holds the lab's lock.
 pub(crate) fn write_known_hosts(lab: &LabDir, bridges: u8) -> Result<(), KeyError> {
     let mut text = String::new();
-    for name in lab.host_names()? {
-        let Some(record) = lab.host(&name).record()? else {
-            continue;
-        };
+    for (index, host_key) in guest::members(lab)? {
         let addresses: Vec<String> = (0..bridges)
-            .map(|b| host_address(b, record.index).to_string())
+            .map(|b| host_address(b, index).to_string())
             .collect();
-        text += &format!("{} {}\n", addresses.join(","), record.host_key);
+        text += &format!("{} {host_key}\n", addresses.join(","));
     }
     let path = lab.driver().join("known_hosts");
     // A test may be reading it while another host is being added.

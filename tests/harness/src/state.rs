@@ -7,6 +7,7 @@
 //! ```text
 //! <state>/                       /var/lib/ingot-lab, or $INGOT_LAB_DIR
 //!   .lock-<lab>                  taken for changes of one lab
+//!   .guests/, <lab>/guests/      see the module `guest::directory`
 //!   <lab>/lab.json               LabRecord
 //!   <lab>/net                    the lab's network namespace, bound to a file
 //!   <lab>/driver/                id_ed25519, known_hosts
@@ -340,7 +341,7 @@ struct FormatOnly {
     format: u32,
 }
 
-fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
+pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -361,7 +362,7 @@ fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError
     Ok(Some(envelope.record))
 }
 
-fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), StateError> {
+pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), StateError> {
     let text = serde_json::to_vec_pretty(&Envelope {
         format: FORMAT,
         record,
@@ -376,7 +377,7 @@ fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), StateError>
     fs::rename(&partial, path).map_err(|e| access("replace", path, e))
 }
 
-fn directory_names(dir: &Path) -> Result<Vec<Name>, StateError> {
+pub(crate) fn directory_names(dir: &Path) -> Result<Vec<Name>, StateError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -11,6 +11,7 @@ use nix::mount::{MntFlags, umount2};
 use thiserror::Error;
 
 use crate::cgroup::{self, CgroupError};
+use crate::guest;
 use crate::internal::{ARGV0, Role};
 use crate::name::Name;
 use crate::process::{ProcessId, with_command_line};
@@ -48,6 +49,7 @@ pub(crate) fn teardown(lab: &LabDir) -> Result<(), TeardownError> {
             &[role.word(), &path, lab.name().as_str()],
         ))?;
     }
+    guest::kill_below(&guest::lab_guests(lab))?;
     let mut cgroups = cgroup::find(&format!("{}{}.", lab.state().cgroup_prefix(), lab.name()));
     for host in lab.host_names()? {
         // A record of a half-made host may be missing or broken; the names found above suffice.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ingot_harness::{Host, HostSpec, Lab, LabSpec, Lifetime, RootVariant};
 
 use crate::file_times::FileTimes;
-use crate::installer::{Run, Running};
+use crate::installer::{Pace, Run, Running};
 use crate::kubectl::Kubectl;
 use crate::stage::Stage;
 
@@ -178,7 +178,8 @@ impl<'a> Cluster<'a> {
             .arg("-b")
             .arg(&self.stage.bundle)
             .arg("-k")
-            .arg(&self.stage.key);
+            .arg(&self.stage.key)
+            .env("INGOT_JOURNAL", self.lab.driver_dir().join("runs.jsonl"));
         self.lab
             .enter(&mut command)
             .expect("the network of the lab");
@@ -187,9 +188,18 @@ impl<'a> Cluster<'a> {
 
     /// Starts `ingot` with these words and `-o json`.
     pub fn start(&self, words: &[&str]) -> Running {
+        self.start_at(Pace::Free, words)
+    }
+
+    /// Starts `ingot` with these words and `-o json`; it waits for its events to be read.
+    pub fn start_in_step(&self, words: &[&str]) -> Running {
+        self.start_at(Pace::InStep, words)
+    }
+
+    fn start_at(&self, pace: Pace, words: &[&str]) -> Running {
         let mut command = self.command(words);
         command.args(["-o", "json"]);
-        Running::start(command)
+        Running::start(command, pace)
     }
 
     /// Runs `ingot` with these words and `-o json` to its end.

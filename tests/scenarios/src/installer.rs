@@ -1,14 +1,17 @@
 //! A run of the `ingot` program with `-o json`: its events as they come, its end, signals to it.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 use serde_json::Value;
 
 /// The longest any run may take; waits of the product are shorter.
@@ -118,11 +121,23 @@ impl Run {
     }
 }
 
+/// How far a program may run ahead of the story that reads its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As far as it likes.
+    Free,
+    /// To the second event after the one that was read last: it then waits in the middle of telling
+    /// it, so that what the story does next is done at that point and no later.
+    InStep,
+}
+
 /// A run that goes on.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     lines: Receiver<String>,
+    /// Asks for the next line when in step.
+    wanted: Sender<()>,
     stderr: JoinHandle<String>,
     seen: VecDeque<Event>,
     start: Instant,
@@ -133,17 +148,27 @@ impl Running {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(mut command: Command) -> Running {
+    pub fn start(mut command: Command, pace: Pace) -> Running {
+        let (read, write) = pipe(pace);
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(write)
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program under test starts");
-        let stdout = child.stdout.take().expect("a pipe");
+        // It holds our end for writing, and the pipe would never end.
+        drop(command);
         let mut errors = child.stderr.take().expect("a pipe");
         let (sender, lines) = channel();
+        let (wanted, asked) = channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let mut stdout = BufReader::new(File::from(read)).lines();
+            loop {
+                if pace == Pace::InStep && asked.recv().is_err() {
+                    return;
+                }
+                let Some(Ok(line)) = stdout.next() else {
+                    return;
+                };
                 if sender.send(line).is_err() {
                     return;
                 }
@@ -157,6 +182,7 @@ impl Running {
         Running {
             child,
             lines,
+            wanted,
             stderr,
             seen: VecDeque::new(),
             start: Instant::now(),
@@ -173,6 +199,8 @@ impl Running {
     )]
     pub fn next(&mut self) -> Option<Event> {
         let left = DEADLINE.saturating_sub(self.start.elapsed());
+        // One that reads freely does not listen.
+        let _ = self.wanted.send(());
         match self.lines.recv_timeout(left) {
             Ok(line) => {
                 let event = Event(serde_json::from_str(&line).unwrap_or(Value::String(line)));
@@ -213,6 +241,11 @@ impl Running {
         let _ = kill(Pid::from_raw(pid), signal);
     }
 
+    /// What the story has read so far.
+    pub fn read(&self) -> impl Iterator<Item = &Event> {
+        self.seen.iter()
+    }
+
     /// Reads to the end.
     pub fn finish(mut self) -> Run {
         while self.next().is_some() {}
@@ -224,4 +257,18 @@ impl Running {
             took: self.start.elapsed(),
         }
     }
+}
+
+/// A pipe for the events of a program: the end to read, the end to write.
+fn pipe(pace: Pace) -> (OwnedFd, OwnedFd) {
+    let flags = match pace {
+        Pace::Free => OFlag::O_CLOEXEC,
+        // Packets: each write takes a place of its own in the pipe (pipe(2)), and there is one place.
+        Pace::InStep => OFlag::O_CLOEXEC | OFlag::O_DIRECT,
+    };
+    let (read, write) = pipe2(flags).expect("a pipe");
+    if pace == Pace::InStep {
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe of one page");
+    }
+    (read, write)
 }

@@ -12,6 +12,8 @@ pub mod file_times;
 pub mod installer;
 pub mod kubectl;
 pub mod leftovers;
+pub mod outcome;
+pub mod phases;
 pub mod stage;
 pub mod wait;
 pub mod workload;

@@ -59,8 +59,7 @@ impl Stage {
         })
     }
 
-    /// As [`Stage::take`], for stories that are part of `make soak` only: they take long, or do not
-    /// pass at every run yet.
+    /// As [`Stage::take`], for stories that are part of `make soak` only, since they take hours.
     ///
     /// # Panics
     /// As [`Stage::take`].

@@ -7,16 +7,25 @@ use ingot_scenarios::Stage;
 use ingot_scenarios::cluster::{ALONE, Cluster};
 use ingot_scenarios::installer::Run;
 
-/// What the run said of the whole, and of the host.
-fn told(run: &Run) -> String {
+/// What the run said of the host, else of the whole; what differs from run to run has a name.
+fn told(cluster: &Cluster<'_>, run: &Run) -> String {
     let end = run.end();
     let host = end["failed"]["alone"]["message"].as_str();
-    let whole = end["failure"]["message"].as_str();
-    format!(
-        "{}\n{}",
-        host.unwrap_or_default(),
-        whole.unwrap_or_default()
-    )
+    let text = host.or_else(|| end["failure"]["message"].as_str());
+    let known_hosts = cluster.lab.driver_dir().join("known_hosts");
+    let address = cluster.host("alone").address();
+    let text = text
+        .unwrap_or_default()
+        .replace(&known_hosts.display().to_string(), "KNOWN_HOSTS")
+        .replace(&cluster.lab.driver_dir().display().to_string(), "DRIVER")
+        .replace(&address.to_string(), "ADDRESS");
+    match text.split_once("SHA256:") {
+        None => text,
+        Some((before, rest)) => {
+            let end = rest.find([')', ' ']).unwrap_or(rest.len());
+            format!("{before}FINGERPRINT{}", &rest[end..])
+        }
+    }
 }
 
 fn shell(host: &Host, script: &str) -> String {
@@ -42,33 +51,46 @@ fn hosts_that_will_not_do() {
     let good = std::fs::read_to_string(&known_hosts).expect("known_hosts");
     let address = host.address().to_string();
 
+    let refused = |words: &[&str]| told(&cluster, &cluster.ingot(words).ended_with(3));
+
     println!("  an unknown host key");
     std::fs::write(&known_hosts, "").expect("known_hosts");
-    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
-    let text = told(&run);
-    let wanted = format!("the SSH host key of {address}:22 is not known (SHA256:");
-    assert!(text.contains(&wanted), "{text}");
-    assert!(text.contains("--accept-new-host-keys"), "{text}");
+    assert_eq!(
+        refused(&["bootstrap"]),
+        "the SSH host key of ADDRESS:22 is not known (FINGERPRINT); compare it with the host's console and add it to KNOWN_HOSTS, or run with --accept-new-host-keys"
+    );
 
     println!("  a changed host key");
     let other = "AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
     std::fs::write(&known_hosts, format!("{address} ssh-ed25519 {other}\n")).expect("known_hosts");
-    let run = cluster
-        .ingot(&["bootstrap", "--accept-new-host-keys"])
-        .ended_with(3);
-    let text = told(&run);
-    assert!(
-        text.contains("the host was reinstalled, or someone is in between"),
-        "{text}"
+    assert_eq!(
+        refused(&["bootstrap", "--accept-new-host-keys"]),
+        "the SSH host key of ADDRESS:22 is not the one in KNOWN_HOSTS line 1 (FINGERPRINT now); the host was reinstalled, or someone is in between; remove the line only when you know which"
     );
     std::fs::write(&known_hosts, good).expect("known_hosts");
 
     println!("  a user that is not let in");
     cluster.describe("user: nobody");
-    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
-    let text = told(&run);
-    assert!(text.contains("refuses user `nobody`"), "{text}");
+    assert_eq!(
+        refused(&["bootstrap"]),
+        "ADDRESS:22 refuses user `nobody` (key DRIVER/id_ed25519); add the public key to ~nobody/.ssh/authorized_keys on the host"
+    );
+
+    println!("  a port where nobody listens");
+    cluster.describe("port: 2222");
+    assert_eq!(
+        refused(&["bootstrap"]),
+        "cannot connect to ADDRESS:2222; is an SSH server running there?: Connection refused (os error 111)"
+    );
     cluster.describe("");
+
+    println!("  a host that does not answer");
+    host.unplug().expect("a cable to pull");
+    assert_eq!(
+        refused(&["bootstrap", "--connect-timeout", "2"]),
+        "no answer from ADDRESS:22 within 2 s; is it powered on, is the address right, does a firewall drop the connection?"
+    );
+    host.plug().expect("a cable to plug in");
     assert_eq!(shell(&host, "ls /var/lib/ingot 2>/dev/null"), "");
 
     println!("  a port that is taken");
@@ -94,18 +116,18 @@ fn hosts_that_will_not_do() {
             }
         },
     );
-    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
+    let text = refused(&["bootstrap"]);
     shell(&host, "kill $(cat /run/squatter)");
     squatter.wait().expect("the end of the program");
-    let text = told(&run);
-    let wanted = "alone: [ports] TCP port 6443 is taken by `perl`; the API server needs it: stop that program or move it";
-    assert!(text.contains(wanted), "{text}");
+    assert_eq!(
+        text,
+        "1 problem on the hosts, nothing was changed:\n  alone: [ports] TCP port 6443 is taken by `perl`; the API server needs it: stop that program or move it"
+    );
     is_untouched(&host);
 
     println!("  another Kubernetes");
     shell(&host, "mkdir -p /etc/rancher");
-    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
-    let text = told(&run);
+    let text = refused(&["bootstrap"]);
     let wanted =
         "alone: [foreign] it runs or has run another Kubernetes or container runtime: /etc/rancher";
     assert!(text.contains(wanted), "{text}");
@@ -117,8 +139,7 @@ fn hosts_that_will_not_do() {
         &host,
         "mount --bind /opt /opt && mount -o remount,ro,bind /opt",
     );
-    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
-    let text = told(&run);
+    let text = refused(&["bootstrap"]);
     assert!(
         text.contains("alone: [writable] cannot write to /opt: Read-only file system"),
         "{text}"
@@ -131,8 +152,7 @@ fn hosts_that_will_not_do() {
         &host,
         "mkdir -p /var/lib/ingot && mount -t tmpfs -o size=1M tmpfs /var/lib/ingot && dd if=/dev/zero of=/var/lib/ingot/full bs=64k 2>/dev/null",
     );
-    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
-    let text = told(&run);
+    let text = refused(&["bootstrap"]);
     assert!(text.contains("No space left on device"), "{text}");
     shell(&host, "umount /var/lib/ingot");
     is_untouched(&host);

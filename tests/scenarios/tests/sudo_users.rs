@@ -35,7 +35,7 @@ fn sudo_users() {
     assert_eq!(
         refusal(3),
         format!(
-            "user `admin` cannot become root on {address}:22: sudo refused the password (Sorry, try again.\n\nsudo: no password was provided\nsudo: 1 incorrect password attempt); check the file `passwordFile` names"
+            "user `admin` cannot become root on {address}:22: sudo refused the password (1 incorrect password attempt); check the file `passwordFile` names"
         )
     );
     write(ADMIN_PASSWORD, 0o644);

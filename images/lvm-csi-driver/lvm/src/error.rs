@@ -44,7 +44,7 @@ pub enum LvmError {
     },
     /// None of the group's devices shows it.
     #[error(
-        "volume group {vg} is not on its devices; look at `ingot disk list`: a disk may be missing or have another name"
+        "volume group {vg} is not on its devices; look at `lsblk -o NAME,SERIAL,FSTYPE` there: a disk may be missing or have another name"
     )]
     GroupMissing {
         /// The group.

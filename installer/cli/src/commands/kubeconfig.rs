@@ -1,7 +1,6 @@
 //! `ingot kubeconfig`: access for an administrator, with a certificate made for the purpose.
 
 use super::run::HostOptions;
-use crate::inputs::BundleInput;
 use ingot_lifecycle::pki::{Authorities, Authority, CertificateRequest, Usage};
 use ingot_lifecycle::sequence::{self, REACH};
 use ingot_lifecycle::{Failure, FailureKind, paths};
@@ -16,8 +15,6 @@ use std::time::Duration;
 pub struct Arguments {
     #[command(flatten)]
     hosts: HostOptions,
-    #[command(flatten)]
-    bundle: BundleInput,
     /// The name of the person, as it stands in the audit log
     #[arg(long, default_value = "administrator")]
     user: String,
@@ -34,7 +31,7 @@ pub struct Arguments {
 /// # Errors
 /// When no control plane can be reached.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let (mut driver, _events) = arguments.hosts.driver(&arguments.bundle, Vec::new())?;
+    let mut driver = arguments.hosts.driver(Vec::new())?;
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, REACH).await?;
         let machine = driver

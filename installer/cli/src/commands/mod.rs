@@ -20,13 +20,13 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Turn bare servers into a cluster, or complete one that was interrupted
-    Bootstrap(apply::Arguments),
+    Bootstrap(run::ChangeOptions),
     /// Make an existing cluster as cluster.yaml describes it; nothing to do changes nothing
-    Apply(apply::Arguments),
+    Apply(run::ChangeOptions),
     /// Show what apply would change, without changing anything
-    Plan(plan::Arguments),
+    Plan(run::HostOptions),
     /// Show the state of the cluster
-    Status(status::Arguments),
+    Status(run::HostOptions),
     /// Print a kubeconfig with a new client certificate for an administrator
     Kubeconfig(kubeconfig::Arguments),
     /// Work on single nodes
@@ -54,10 +54,10 @@ pub enum Command {
 /// Why it could not be completed, for the person who typed it.
 pub fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Bootstrap(arguments) => apply::run(&arguments),
-        Command::Apply(arguments) => apply::run(&arguments),
-        Command::Plan(arguments) => plan::run(&arguments),
-        Command::Status(arguments) => status::run(&arguments),
+        Command::Bootstrap(options) => apply::run("bootstrap", &options),
+        Command::Apply(options) => apply::run("apply", &options),
+        Command::Plan(options) => plan::run(&options),
+        Command::Status(options) => status::run(&options),
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments),
         Command::Node(command) => node::run(command),
         Command::Bundle(command) => bundle::run(command),

@@ -1,7 +1,6 @@
 //! `ingot node`: single nodes.
 
-use super::run::{HostOptions, sequence};
-use crate::inputs::BundleInput;
+use super::run::ChangeOptions;
 use ingot_lifecycle::Failure;
 use ingot_lifecycle::sequence::RESET;
 use std::process::ExitCode;
@@ -17,9 +16,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Reset {
     #[command(flatten)]
-    hosts: HostOptions,
-    #[command(flatten)]
-    bundle: BundleInput,
+    options: ChangeOptions,
     /// The nodes, by their names in cluster.yaml
     #[arg(required = true)]
     nodes: Vec<String>,
@@ -42,8 +39,5 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         return Err(Failure::text(ingot_lifecycle::FailureKind::Input, text)
             .hint("add --yes when you mean it"));
     }
-    let (driver, _events) = arguments
-        .hosts
-        .driver(&arguments.bundle, arguments.nodes.clone())?;
-    Ok(sequence(driver, RESET, arguments.hosts.output)?.0)
+    arguments.options.run("node reset", arguments.nodes, RESET)
 }

@@ -1,7 +1,6 @@
 //! `ingot plan`: what apply would change.
 
 use super::run::HostOptions;
-use crate::inputs::BundleInput;
 use crate::progress::Output;
 use crate::report;
 use ingot_lifecycle::sequence::{self, INSPECT};
@@ -9,21 +8,12 @@ use ingot_lifecycle::{Failure, phases, settings};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-/// Arguments of `plan`.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    hosts: HostOptions,
-    #[command(flatten)]
-    bundle: BundleInput,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// When an input is wrong, a check fails, or no host can be reached.
-pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let (mut driver, _events) = arguments.hosts.driver(&arguments.bundle, Vec::new())?;
+pub fn run(options: &HostOptions) -> Result<ExitCode, Failure> {
+    let mut driver = options.driver(Vec::new())?;
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, INSPECT).await?;
         let (cluster, release) = (driver.cluster.clone(), driver.release.clone());
@@ -37,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                     let settings =
                         settings::host_settings(&cluster, &machine.node, &machine.facts, &release);
                     let plan = machine.session.plan(&states, &settings).await?;
-                    let count = plan.work().count();
+                    let count = plan.plan.work().count();
                     plans
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -49,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let plans = plans
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        match arguments.hosts.output {
+        match options.output {
             Output::Json => crate::say!(
                 "{}",
                 serde_json::to_string(&plans).map_err(|e| Failure::bug(e.to_string()))?

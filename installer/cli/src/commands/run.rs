@@ -4,9 +4,10 @@ use crate::inputs::{self, BundleInput, ClusterInput};
 use crate::progress::{self, Output};
 use crate::report;
 use ingot_lifecycle::driver::{Driver, Options};
+use ingot_lifecycle::run_journal::{Recorded, RunJournal, RunJournalError};
 use ingot_lifecycle::sequence::{self, Phase};
 use ingot_lifecycle::settings::Release;
-use ingot_lifecycle::{Events, Failure};
+use ingot_lifecycle::{Event, Failure, FailureKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub struct HostOptions {
     #[command(flatten)]
     pub cluster: ClusterInput,
+    #[command(flatten)]
+    bundle: BundleInput,
     /// The file of trusted SSH host keys
     #[arg(long, value_name = "FILE", env = "INGOT_KNOWN_HOSTS")]
     known_hosts: Option<PathBuf>,
@@ -27,6 +30,9 @@ pub struct HostOptions {
     /// Seconds a host may take to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     connect_timeout: u64,
+    /// Seconds a connected host may be silent before it counts as lost
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    silence_timeout: u64,
     /// Seconds the cluster may take to become ready
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     ready_timeout: u64,
@@ -51,11 +57,7 @@ impl HostOptions {
     ///
     /// # Errors
     /// When an input is wrong.
-    pub fn driver(
-        &self,
-        bundle: &BundleInput,
-        only: Vec<String>,
-    ) -> Result<(Driver, Arc<dyn Events>), Failure> {
+    pub fn driver(&self, only: Vec<String>) -> Result<Driver, Failure> {
         let cluster = self.cluster.load()?;
         for name in &only {
             if !cluster.nodes.iter().any(|node| node.name.as_str() == name) {
@@ -68,17 +70,16 @@ impl HostOptions {
                     "cluster.yaml has no node `{name}`; it has: {}",
                     known.join(", ")
                 );
-                return Err(Failure::text(ingot_lifecycle::FailureKind::Input, text));
+                return Err(Failure::text(FailureKind::Input, text));
             }
         }
-        let bundle = bundle.open()?;
+        let bundle = self.bundle.open()?;
         let (program, digest) = inputs::own_program()?;
         let known_hosts = self.known_hosts.clone().unwrap_or_else(|| {
             PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()))
                 .join(".ssh/known_hosts")
         });
-        let events = progress::reporter(self.output);
-        let driver = Driver {
+        Ok(Driver {
             release: Release::of(bundle.manifest()),
             cluster,
             bundle,
@@ -87,6 +88,7 @@ impl HostOptions {
                 known_hosts,
                 accept_new_host_keys: self.accept_new_host_keys,
                 connect_timeout: Duration::from_secs(self.connect_timeout),
+                silence_timeout: Duration::from_secs(self.silence_timeout),
                 ready_timeout: Duration::from_secs(self.ready_timeout),
                 ignored_checks: self.ignored_checks.clone(),
                 holder: holder(),
@@ -95,11 +97,72 @@ impl HostOptions {
             machines: BTreeMap::new(),
             failed: BTreeMap::new(),
             authorities: None,
-            events: Arc::clone(&events),
+            events: progress::reporter(self.output),
             changed: 0,
-        };
-        Ok((driver, events))
+        })
     }
+}
+
+/// Options of commands that change hosts.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChangeOptions {
+    #[command(flatten)]
+    hosts: HostOptions,
+    /// The record of runs; by default one for each cluster below ~/.local/state/ingot
+    #[arg(long, value_name = "FILE", env = "INGOT_JOURNAL")]
+    journal: Option<PathBuf>,
+}
+
+impl ChangeOptions {
+    /// Runs `phases` on the hosts named by `only`, on all where it is empty, and reports. What happens
+    /// is recorded as a run of `command`; an interruption ends it cleanly.
+    ///
+    /// # Errors
+    /// When an input is wrong, or the run cannot be recorded.
+    pub fn run(
+        &self,
+        command: &str,
+        only: Vec<String>,
+        phases: &'static [Phase],
+    ) -> Result<ExitCode, Failure> {
+        let mut driver = self.hosts.driver(only)?;
+        let input = |error: RunJournalError| Failure::new(FailureKind::Input, &error);
+        let path = match &self.journal {
+            Some(path) => path.clone(),
+            None => state_directory()?.join(format!("{}.jsonl", driver.cluster.name)),
+        };
+        let (journal, unfinished) =
+            RunJournal::begin(&path, command, &driver.options.holder).map_err(input)?;
+        let journal = Arc::new(journal);
+        driver.events = Arc::new(Recorded {
+            journal: Arc::clone(&journal),
+            events: driver.events,
+        });
+        if let Some(unfinished) = unfinished {
+            driver.tell(Event::Warning {
+                node: None,
+                message: unfinished.to_string(),
+            });
+        }
+        let code = super::runtime()?.block_on(sequence(driver, phases, self.hosts.output));
+        journal.end(code).map_err(input)?;
+        Ok(ExitCode::from(code))
+    }
+}
+
+/// Where programs keep what they want to find again (XDG Base Directory Specification, state).
+fn state_directory() -> Result<PathBuf, Failure> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(home);
+    base.map(|base| base.join("ingot")).ok_or_else(|| {
+        Failure::text(
+            FailureKind::Input,
+            "there is no place for the record of runs: HOME is not set",
+        )
+        .hint("name one with --journal FILE")
+    })
 }
 
 /// The command line that was typed, for the person to type again.
@@ -113,24 +176,14 @@ pub fn same_command() -> String {
     words.join(" ")
 }
 
-/// Runs a sequence and reports; an interruption ends it cleanly.
-///
-/// # Errors
-/// When the runtime cannot be started.
-pub fn sequence(
-    mut driver: Driver,
-    phases: &'static [Phase],
-    output: Output,
-) -> Result<(ExitCode, Driver), Failure> {
-    super::runtime()?.block_on(async move {
-        let result = tokio::select! {
-            result = sequence::run(&mut driver, phases) => result,
-            _ = tokio::signal::ctrl_c() => {
-                report::interrupted(output, &same_command());
-                return Ok((ExitCode::from(130), driver));
-            }
-        };
-        let code = report::end(&driver, &result, output, &same_command());
-        Ok((code, driver))
-    })
+/// Runs a sequence and reports; returns the exit code.
+async fn sequence(mut driver: Driver, phases: &'static [Phase], output: Output) -> u8 {
+    let result = tokio::select! {
+        result = sequence::run(&mut driver, phases) => result,
+        _ = tokio::signal::ctrl_c() => {
+            report::interrupted(output, &same_command());
+            return 130;
+        }
+    };
+    report::end(&driver, &result, output, &same_command())
 }

@@ -148,6 +148,8 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
         .arg(&config)
         .arg("--known-hosts")
         .arg(lab.driver_dir().join("known_hosts"))
+        .arg("--journal")
+        .arg(lab.driver_dir().join("runs.jsonl"))
         .arg("--bundle")
         .arg(&bundle)
         .arg("--key")

@@ -1,28 +1,18 @@
 //! `ingot status`: the state of the cluster, as far as any control plane knows it.
 
 use super::run::HostOptions;
-use crate::inputs::BundleInput;
 use crate::progress::Output;
 use crate::report;
 use ingot_lifecycle::Failure;
 use ingot_lifecycle::sequence::{self, REACH};
 use std::process::ExitCode;
 
-/// Arguments of `status`.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    #[command(flatten)]
-    hosts: HostOptions,
-    #[command(flatten)]
-    bundle: BundleInput,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// When no control plane answers.
-pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let (mut driver, _events) = arguments.hosts.driver(&arguments.bundle, Vec::new())?;
+pub fn run(options: &HostOptions) -> Result<ExitCode, Failure> {
+    let mut driver = options.driver(Vec::new())?;
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, REACH).await?;
         let name = format!(
@@ -38,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         {
             match machine.session.kube_status(dns.clone()).await {
                 Ok(status) => {
-                    match arguments.hosts.output {
+                    match options.output {
                         Output::Json => {
                             crate::say!(
                                 "{}",

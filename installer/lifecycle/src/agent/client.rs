@@ -1,14 +1,15 @@
 //! The driver's end of a conversation with an agent.
 
-use super::protocol::{AuthorityFile, AuthorityFiles, Reply, Request, receive, send};
+use super::protocol::{AuthorityFile, AuthorityFiles, HostPlan, Reply, Request, receive, send};
 use crate::agent::kube::ClusterStatus;
 use crate::error::Failure;
 use crate::facts::{Facts, Membership};
 use crate::paths;
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
+use futures::FutureExt;
 use ingot_bundle::Digest;
-use ingot_engine::{Event, Plan, Report};
-use ingot_transport::{Host, Process, TransportError, quote, run, write_file};
+use ingot_engine::{Event, Report};
+use ingot_transport::{Exit, Host, Process, TransportError, quote, run, write_file};
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
@@ -18,6 +19,8 @@ pub struct Session {
     process: Process,
     /// The connection it runs over.
     host: Option<Box<dyn Host>>,
+    /// Why the conversation is over, once it is.
+    ended: Option<String>,
 }
 
 impl Session {
@@ -41,6 +44,7 @@ impl Session {
             address: host.address(),
             process,
             host: None,
+            ended: None,
         })
     }
 
@@ -65,19 +69,29 @@ impl Session {
                 Ok(Some(Reply::Failed { reason })) => return Err(Failure::machine(reason)),
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {
-                    // It ended by itself: its last words say why.
-                    let exit = (&mut self.process.exit).await;
-                    let words = exit.stderr.trim();
-                    let words = if words.is_empty() {
-                        "the agent ended without a word"
-                    } else {
-                        words
-                    };
-                    return Err(self.broken(words));
+                    if self.ended.is_none() {
+                        let exit = (&mut self.process.exit).await;
+                        self.ended = Some(last_words(&exit));
+                    }
                 }
-                Err(error) => return Err(self.broken(error)),
+                Err(error) => self.ended = Some(error.to_string()),
+            }
+            if let Some(words) = &self.ended {
+                return Err(self.broken(words));
             }
         }
+    }
+
+    /// Why the conversation is over, where it is: the host died, or the agent on it. Whoever waits for
+    /// the host asks this now and then, since nothing more will come from it.
+    pub fn lost(&mut self) -> Option<Failure> {
+        if self.ended.is_none()
+            && let Some(exit) = (&mut self.process.exit).now_or_never()
+        {
+            self.ended = Some(last_words(&exit));
+        }
+        let words = self.ended.as_ref()?;
+        Some(self.broken(words))
     }
 
     async fn ask(&mut self, request: &Request) -> Result<Reply, Failure> {
@@ -89,6 +103,9 @@ impl Session {
         request: &Request,
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Reply, Failure> {
+        if let Some(failure) = self.lost() {
+            return Err(failure);
+        }
         if let Err(error) = send(&mut self.process.stdin, request).await {
             // An agent that has ended says why on its way out.
             return match self.reply(events).await {
@@ -213,7 +230,7 @@ impl Session {
         &mut self,
         states: &[String],
         settings: &serde_json::Value,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<HostPlan, Failure> {
         let request = Request::Plan {
             states: states.to_vec(),
             settings: settings.clone(),
@@ -329,6 +346,14 @@ impl Session {
         }
     }
 
+    /// Starts the kubelet of the host anew; its pods go on.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub async fn restart_kubelet(&mut self) -> Result<(), Failure> {
+        self.done(&Request::RestartKubelet).await.map(drop)
+    }
+
     /// Writes down which cluster the host belongs to.
     ///
     /// # Errors
@@ -353,6 +378,15 @@ impl Session {
             Reply::Done { changed } => Ok(changed),
             other => Err(unexpected(&other)),
         }
+    }
+}
+
+/// Why an agent ended, by how it did.
+fn last_words(exit: &Exit) -> String {
+    match (exit.stderr.trim(), exit.status) {
+        ("", None) => "the host stopped answering, or the agent on it was killed".into(),
+        ("", Some(status)) => format!("the agent ended with status {status} and without a word"),
+        (words, _) => words.into(),
     }
 }
 

@@ -64,10 +64,22 @@ pub enum Request {
     KubeReady,
     /// The state of the cluster; with the address of its DNS and a name to ask it for.
     KubeStatus { dns: Option<(IpAddr, String)> },
+    /// Starts the kubelet anew, for it to register its node at once.
+    RestartKubelet,
     /// Writes down which cluster the host belongs to.
     Join { membership: Membership },
     /// Removes everything that was ever installed.
     Reset,
+}
+
+/// The plan of a host, and what it took to make it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostPlan {
+    /// What would change.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// How long the host took to read the states and compare them with what is, in milliseconds.
+    pub milliseconds: f64,
 }
 
 /// A file of an authority, with its place on the host. Its content is secret.
@@ -126,7 +138,7 @@ pub enum Reply {
         digests: Vec<Digest>,
     },
     Plan {
-        plan: Plan,
+        plan: HostPlan,
     },
     Applied {
         report: Report,

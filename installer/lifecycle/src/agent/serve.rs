@@ -155,6 +155,9 @@ async fn answer(request: Request) -> Reply {
         Request::KubeStatus { dns } => kube::status(dns)
             .await
             .map(|status| Reply::Status { status }),
+        Request::RestartKubelet => blocking(restart_kubelet)
+            .await
+            .map(|()| Reply::Done { changed: 0 }),
         Request::Join { membership } => join(&membership).map(|changed| Reply::Done { changed }),
         Request::Reset => blocking(|| Ok(reset::reset()))
             .await
@@ -165,6 +168,18 @@ async fn answer(request: Request) -> Reply {
         | Request::Apply { .. } => Err("this request is answered by the loop".into()),
     };
     result.unwrap_or_else(|reason| Reply::Failed { reason })
+}
+
+fn restart_kubelet() -> Result<(), String> {
+    let output = std::process::Command::new("systemctl")
+        .args(["restart", "kubelet.service"])
+        .output()
+        .map_err(|error| format!("cannot start systemctl: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(format!("cannot restart the kubelet: {}", words.trim()))
 }
 
 fn join(membership: &Membership) -> Result<usize, String> {

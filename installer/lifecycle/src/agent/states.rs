@@ -1,10 +1,12 @@
 //! Plans and applies states on this host, with the catalog built into the program.
 
 use super::blobs::BlobStore;
+use super::protocol::HostPlan;
 use crate::paths;
-use ingot_engine::{Catalog, Event, Graph, Journal, Plan, Report, System, apply, document, plan};
+use ingot_engine::{Catalog, Event, Graph, Journal, Report, System, apply, document, plan};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
 
@@ -43,14 +45,17 @@ fn journal() -> Result<Journal, String> {
 ///
 /// # Errors
 /// Everything that stands in the way.
-pub fn plan_states(states: &[String], settings: &serde_json::Value) -> Result<Plan, String> {
+pub fn plan_states(states: &[String], settings: &serde_json::Value) -> Result<HostPlan, String> {
+    let start = Instant::now();
     let graph = graph(states, settings)?;
     let journal = if Path::new(paths::JOURNAL).exists() {
         Some(journal()?)
     } else {
         None
     };
-    plan(&system(), &graph, journal.as_ref()).map_err(lines)
+    let plan = plan(&system(), &graph, journal.as_ref()).map_err(lines)?;
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    Ok(HostPlan { plan, milliseconds })
 }
 
 /// Applies the states; `events` is told of each resource.

@@ -1,7 +1,7 @@
 //! Reaches all hosts at once, checks who they are, and starts the agent on each.
 
 use crate::agent::Session;
-use crate::driver::{Driver, Machine};
+use crate::driver::{Driver, Machine, Options};
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::facts::Facts;
@@ -36,14 +36,14 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let reaching = chosen.into_iter().map(|node| {
         let (known_hosts, progress) = (known_hosts.clone(), progress.clone());
         let (program, digest) = (Arc::clone(&driver.program.0), driver.program.1.clone());
-        let timeout = driver.options.connect_timeout;
+        let options = driver.options.clone();
         async move {
             let session = async {
                 let host: Box<dyn Host> = match &node.access {
                     Access::Local => Box::new(LocalHost),
                     Access::Ssh(ssh) => {
                         progress.tell(node.name.as_str(), format!("log in as {}", ssh.user), None);
-                        Box::new(SshHost::connect(target(ssh, timeout)?, &known_hosts).await?)
+                        Box::new(SshHost::connect(target(ssh, &options)?, &known_hosts).await?)
                     }
                 };
                 progress.tell(node.name.as_str(), "start the agent", None);
@@ -91,7 +91,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     Ok(())
 }
 
-fn target(ssh: &Ssh, timeout: std::time::Duration) -> Result<SshTarget, Failure> {
+fn target(ssh: &Ssh, options: &Options) -> Result<SshTarget, Failure> {
     let sudo = match &ssh.sudo {
         None => Sudo::No,
         Some(sudo) => match &sudo.password_file {
@@ -109,9 +109,10 @@ fn target(ssh: &Ssh, timeout: std::time::Duration) -> Result<SshTarget, Failure>
         jump: ssh
             .jump
             .as_ref()
-            .map(|jump| target(jump, timeout).map(Box::new))
+            .map(|jump| target(jump, options).map(Box::new))
             .transpose()?,
-        timeout,
+        timeout: options.connect_timeout,
+        silence: options.silence_timeout,
     })
 }
 

@@ -17,6 +17,9 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         .each(PHASE, |node| node.is_control_plane(), async |machine| {
             loop {
                 let Err(failure) = machine.session.kube_ready().await else { return Ok(0) };
+                if let Some(lost) = machine.session.lost() {
+                    return Err(lost);
+                }
                 if Instant::now() > deadline {
                     return Err(Failure::machine(format!("its API server does not become ready: {failure}"))
                         .hint("look at `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again"));

@@ -2,6 +2,7 @@
 
 use crate::driver::Driver;
 use crate::error::Failure;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs the phase.
 ///
@@ -9,19 +10,26 @@ use crate::error::Failure;
 /// When another installer holds the lease of any host: two runs must not share a cluster.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let holder = driver.options.holder.clone();
+    let held = Mutex::new(None);
     driver
         .each(
             "lease",
             |_| true,
-            async |machine| machine.session.lease(&holder).await.map(|()| 0),
+            async |machine| {
+                let Err(failure) = machine.session.lease(&holder).await else {
+                    return Ok(0);
+                };
+                // A host that died holds nobody's lease; the others go on without it.
+                if machine.session.lost().is_none() {
+                    let failure = failure.clone().on(machine.node.name.as_str());
+                    *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                }
+                Err(failure)
+            },
         )
         .await;
-    let held = driver
-        .failed
-        .values()
-        .find(|failure| failure.phase.as_deref() == Some("lease"));
-    match held {
-        Some(failure) => Err(failure.clone()),
+    match held.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(failure) => Err(failure),
         None => Ok(()),
     }
 }

@@ -27,7 +27,11 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
     loop {
-        let mut last = Failure::machine("no control plane takes part");
+        driver.drop_lost(PHASE);
+        if driver.any_control_plane().is_none() {
+            return Err(Failure::machine("no control plane is left"));
+        }
+        let mut last = Failure::machine("no control plane accepts the objects");
         for machine in driver
             .machines
             .values_mut()

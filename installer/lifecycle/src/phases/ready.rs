@@ -16,18 +16,19 @@ const PHASE: &str = "ready";
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
-    let wanted: Vec<_> = driver
-        .machines
-        .values()
-        .map(|machine| machine.node.clone())
-        .collect();
     let name = format!(
         "kubernetes.default.svc.{}",
         driver.cluster.network.cluster_domain
     );
     let dns = driver.cluster.dns_address().map(|address| (address, name));
-    let mut labelled = false;
+    let (mut labelled, mut woken) = (false, false);
     loop {
+        driver.drop_lost(PHASE);
+        let wanted: Vec<_> = driver
+            .machines
+            .values()
+            .map(|machine| machine.node.clone())
+            .collect();
         let Some(machine) = driver.any_control_plane() else {
             return Err(Failure::machine("no control plane is left"));
         };
@@ -43,6 +44,12 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             let registered = |node: &&ingot_cluster::Node| {
                 status.nodes.iter().any(|n| n.name == node.name.as_str())
             };
+            if !woken {
+                let late = wanted.iter().filter(|node| !registered(node));
+                let late: Vec<String> = late.map(|node| node.name.to_string()).collect();
+                wake(driver, &late).await;
+                woken = true;
+            }
             if !labelled && wanted.iter().all(|node| registered(&node)) {
                 let labels: String = wanted
                     .iter()
@@ -84,6 +91,20 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+}
+
+/// Starts the kubelets anew whose nodes have not registered. They began before there was an API server,
+/// and after some refusals a kubelet waits for seven seconds between attempts to register, then for
+/// twenty between attempts to make its CSINode, before it calls itself ready (kubelet
+/// `registerWithAPIServer`, `initializeCSINode`). One that starts now does both at once.
+async fn wake(driver: &mut Driver, late: &[String]) {
+    let asked = driver
+        .machines
+        .iter_mut()
+        .filter(|(name, _)| late.contains(name))
+        .map(|(_, machine)| machine.session.restart_kubelet());
+    // One that cannot be restarted is waited for like the others, and named when it does not come.
+    futures::future::join_all(asked).await;
 }
 
 /// Pods that need half a minute of measurements before they call themselves ready. The cluster works

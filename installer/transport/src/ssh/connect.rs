@@ -8,8 +8,10 @@ use russh::client::{self, AuthResult, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, agent, load_secret_key};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// Questions asked of a silent host, evenly spread, before it counts as lost: one may go astray.
+const KEEPALIVES: u32 = 6;
 
 /// Checks the host key; russh asks it during the key exchange.
 pub(super) struct Client {
@@ -112,9 +114,9 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let config = client::Config {
-        // A dead host is noticed after a minute, also in the middle of a long unpacking.
-        keepalive_interval: Some(Duration::from_secs(10)),
-        keepalive_max: 6,
+        // A dead host is noticed also in the middle of a long unpacking, when nothing is to be sent.
+        keepalive_interval: Some(target.silence / KEEPALIVES),
+        keepalive_max: KEEPALIVES as usize,
         window_size: 16 << 20,
         maximum_packet_size: 64 << 10,
         nodelay: true,
@@ -182,6 +184,13 @@ where
     if result.success() {
         return Ok(session);
     }
+    // A host that goes down in between refuses nobody.
+    if session.is_closed() {
+        return Err(TransportError::Broken {
+            address: target.address(),
+            reason: "it ended during the log-in".into(),
+        });
+    }
     Err(TransportError::Authentication {
         address: target.address(),
         user: target.user.clone(),
@@ -229,7 +238,13 @@ async fn with_agent(
         last = Some(result);
     }
     match last {
-        Some(result) => Ok((result, format!("{count} keys of the SSH agent"))),
+        Some(result) => {
+            let offered = match count {
+                1 => "the key of the SSH agent".into(),
+                _ => format!("{count} keys of the SSH agent"),
+            };
+            Ok((result, offered))
+        }
         None => Err(agent_error(&"it holds no keys")),
     }
 }

@@ -70,7 +70,7 @@ impl NodeService {
             ))),
             LvState::Deleting => Err(Problem::NotFound(format!("volume {id} is being deleted"))),
             LvState::Quarantined => Err(Problem::Precondition(format!(
-                "volume {id} is in quarantine, since nothing in the API speaks of it; look at `ingot volume orphans`"
+                "volume {id} is in quarantine, since nothing in the API speaks of it; look at `lvs -o +lv_tags` on its node"
             ))),
         }
     }
