@@ -67,9 +67,10 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             &bytes(*metadata),
             "--chunksize",
             &bytes(*chunk),
-            // A full pool fails writes at once instead of holding them.
-            "--errorwhenfull",
-            "y",
+            // A full pool fails writes at once instead of holding them. LVM 2.03.16 takes it as an option
+            // when a pool is changed, but not when it is made.
+            "--config",
+            "activation/error_when_full=1",
             // A new chunk shows nothing of what was in its place.
             "--zero",
             "y",

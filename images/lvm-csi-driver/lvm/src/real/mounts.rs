@@ -60,6 +60,8 @@ pub(super) fn mount(command: &Command) -> Result<Reply, LvmError> {
     };
     free(target)?;
     place(target, MountKind::Filesystem)?;
+    // With the option alone, mount(8) would fall back to reading only where a device refuses writes.
+    let access = if *read_only { "--read-only" } else { "--rw" };
     let mut all = vec![if *read_only { "ro" } else { "rw" }];
     if *filesystem == Filesystem::Xfs && *copied {
         // It has the UUID of its origin, which may be mounted too.
@@ -67,7 +69,7 @@ pub(super) fn mount(command: &Command) -> Result<Reply, LvmError> {
     }
     all.extend(options.iter().map(String::as_str));
     Program::new("mount")
-        .args(["-t", filesystem.name(), "-o", &all.join(",")])
+        .args([access, "-t", filesystem.name(), "-o", &all.join(",")])
         .arg(device.path())
         .arg(target)
         .run()
