@@ -29,11 +29,11 @@ const RESTLESS: [&str; 14] = [
     "var/log/lastlog",
     "var/log/wtmp",
 ];
-/// Parts of log-ins and of the looking itself.
+/// Parts of log-ins, of the end of a boot, and of the looking itself.
 const PASSING: [&str; 8] = [
     "sshd",
     "sh",
-    "(sd-pam)",
+    "e2scrub_all",
     "systemd",
     "agetty",
     "systemd-journal",
@@ -97,7 +97,8 @@ impl HostState {
                 .expect("a look at the host");
             for line in String::from_utf8_lossy(&output.stdout).lines() {
                 let line = line.trim();
-                if !(kind == "process" && PASSING.contains(&line)) {
+                // A name in brackets is a child of systemd that has not become its program yet.
+                if !(kind == "process" && (PASSING.contains(&line) || line.starts_with('('))) {
                     things.insert(format!("{kind} {line}"), String::new());
                 }
             }

@@ -54,11 +54,14 @@ enum Part {
         /// Directory of the objects.
         #[arg(long, default_value = "/var/lib/ingot/storage")]
         store: PathBuf,
+        /// Seconds a request waits for the owner of a volume, before it is to be asked again.
+        #[arg(long, default_value_t = PATIENCE)]
+        patience: u64,
     },
 }
 
-/// How long a request to the controller waits for a volume's owner.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Seconds a request waits for the owner of a volume.
+const PATIENCE: u64 = 10;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -70,7 +73,11 @@ async fn main() -> ExitCode {
             simulate,
             with_controller,
         } => agent(&config, &socket, &store, simulate, with_controller).await,
-        Part::Controller { socket, store } => controller(&socket, &store).await,
+        Part::Controller {
+            socket,
+            store,
+            patience,
+        } => controller(&socket, &store, Duration::from_secs(patience)).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,7 +112,8 @@ async fn agent(
     let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
         node: Some(node),
-        controller: with_controller.then(|| ControllerService::new(store, PATIENCE)),
+        controller: with_controller
+            .then(|| ControllerService::new(store, Duration::from_secs(PATIENCE))),
     };
     serve(socket, services, ended()?).await?;
     work.abort();
@@ -113,11 +121,11 @@ async fn agent(
     Ok(())
 }
 
-async fn controller(socket: &Path, store: &Path) -> Result<(), Box<dyn Error>> {
+async fn controller(socket: &Path, store: &Path, patience: Duration) -> Result<(), Box<dyn Error>> {
     let store = DirectoryStore::open(store)?;
     let services = Services {
         node: None,
-        controller: Some(ControllerService::new(store, PATIENCE)),
+        controller: Some(ControllerService::new(store, patience)),
     };
     serve(socket, services, ended()?).await?;
     Ok(())

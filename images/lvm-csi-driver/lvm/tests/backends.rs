@@ -7,6 +7,7 @@
 mod cases;
 
 use cases::Bench;
+use ingot_harness::guest::{DiskSpec, Guest, GuestSpec};
 use ingot_lvm::{Backend, Real, RealGroup, Recording, Sim, SimGroup};
 use ingot_volume_brain::{Bytes, VgName};
 
@@ -62,4 +63,28 @@ fn the_nodes_own_lvm() {
     let devices: Vec<String> = disks.split(',').map(str::to_owned).collect();
     assert!(devices.len() >= 2, "two disks are needed");
     run_all(&Real::new([RealGroup { vg: vg(), devices }]));
+}
+
+/// The same on a virtual machine, whose disks nobody misses: with `INGOT_GUEST_TESTS=1`, as root.
+#[test]
+fn real_lvm_on_a_guest() {
+    if std::env::var_os("INGOT_GUEST_TESTS").is_none() {
+        eprintln!("skipped: set INGOT_GUEST_TESTS=1 to run it on a virtual machine");
+        return;
+    }
+    let spec = GuestSpec::new("lvm-suite").with_disks(2, 3 << 30);
+    let disks: Vec<String> = spec.disks.iter().map(DiskSpec::path).collect();
+    let guest = Guest::create(spec, &|line| println!("  {line}")).expect("a guest");
+    let own = std::env::current_exe().expect("this program");
+    let status = guest
+        .run_program(
+            &own,
+            &["the_nodes_own_lvm", "--exact", "--nocapture"],
+            &[
+                ("INGOT_LVM_TESTS", "1"),
+                ("INGOT_LVM_DISKS", &disks.join(",")),
+            ],
+        )
+        .expect("the suite ran");
+    assert!(status.success(), "the suite on the guest: {status}");
 }

@@ -4,6 +4,7 @@ mod bed;
 mod capacity;
 mod crash;
 mod features;
+mod guest;
 mod lists;
 mod process;
 mod refusals;

@@ -35,6 +35,8 @@ impl Processes {
         let folder = tempfile::tempdir().expect("a directory");
         std::fs::write(folder.path().join("storage.yaml"), CONFIG).expect("written");
         let controller = program(folder.path(), "controller")
+            // A machine whose disk is busy with other work is no reason to fail.
+            .args(["--patience", "60"])
             .spawn()
             .expect("started");
         let agent = program(folder.path(), "agent").spawn().expect("started");

@@ -83,7 +83,7 @@ const SKIPS: [(&str, &[&str], &str); 15] = [
 ];
 
 /// What the suite cannot find out by itself is taken out by name.
-fn taken_out(run: &str) -> Vec<String> {
+pub fn taken_out(run: &str) -> Vec<String> {
     let here = SKIPS.iter().filter(|(_, runs, why)| {
         runs.contains(&run) && *why != NO_ATTACHMENT && !why.contains("pending")
     });
@@ -110,7 +110,7 @@ fn wanted() -> bool {
 }
 
 /// The suite's program, built once a version.
-fn program() -> Result<PathBuf, Box<dyn Error>> {
+pub fn program() -> Result<PathBuf, Box<dyn Error>> {
     let home = std::env::var("HOME")?;
     let folder = Path::new(&home)
         .join(".cache/ingot/tools")
@@ -133,14 +133,14 @@ fn program() -> Result<PathBuf, Box<dyn Error>> {
 
 /// Outcome of one specification.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+pub enum Outcome {
     Passed,
     Failed,
     Skipped(String),
 }
 
 /// Reads ginkgo's JSON report.
-fn outcomes(report: &Path) -> Result<BTreeMap<String, Outcome>, Box<dyn Error>> {
+pub fn outcomes(report: &Path) -> Result<BTreeMap<String, Outcome>, Box<dyn Error>> {
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(report)?)?;
     let mut outcomes = BTreeMap::new();
     for spec in json[0]["SpecReports"].as_array().ok_or("no reports")? {
@@ -225,6 +225,45 @@ impl UnderTest {
     }
 }
 
+/// The row of a run for the table, and of each specification that was skipped with the reason; what
+/// must not be goes to `complaints`.
+pub fn judge(
+    run: &str,
+    outcomes: &BTreeMap<String, Outcome>,
+    complaints: &mut Vec<String>,
+) -> (String, String) {
+    let count = |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|o| wanted(o)).count();
+    let row = format!(
+        "| {run} | {} | {} | {} |",
+        count(|o| *o == Outcome::Passed),
+        count(|o| matches!(o, Outcome::Skipped(_))),
+        count(|o| *o == Outcome::Failed)
+    );
+    let mut skips = String::new();
+    for (name, outcome) in outcomes {
+        let known = SKIPS
+            .iter()
+            .find(|(part, runs, _)| name.contains(part) && runs.contains(&run));
+        match (outcome, known) {
+            (Outcome::Passed, None) => {}
+            (Outcome::Passed, Some(_)) => {
+                complaints.push(format!("{run}: {name}: passes now; take it from SKIPS"));
+            }
+            (Outcome::Failed, _) => complaints.push(format!("{run}: {name}: failed")),
+            (Outcome::Skipped(_), Some((_, _, reason))) => {
+                skips += &format!("| {run} | {name} | {reason} |\n");
+            }
+            (Outcome::Skipped(why), None) => {
+                complaints.push(format!("{run}: {name}: skipped and nobody says why: {why}"));
+            }
+        }
+    }
+    if outcomes.len() < 100 {
+        complaints.push(format!("{run}: only {} specifications ran", outcomes.len()));
+    }
+    (row, skips)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
     if !wanted() {
@@ -264,39 +303,14 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
         let output = command.output().await?;
         under_test.stop().await?;
         let outcomes = outcomes(&report)?;
-        let count = |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|o| wanted(o)).count();
-        println!(
-            "| {run} | {} | {} | {} |",
-            count(|o| *o == Outcome::Passed),
-            count(|o| matches!(o, Outcome::Skipped(_))),
-            count(|o| *o == Outcome::Failed)
-        );
-        for (name, outcome) in &outcomes {
-            let known = SKIPS
-                .iter()
-                .find(|(part, runs, _)| name.contains(part) && runs.contains(&run));
-            match (outcome, known) {
-                (Outcome::Passed, None) => {}
-                (Outcome::Passed, Some(_)) => {
-                    complaints.push(format!("{run}: {name}: passes now; take it from SKIPS"));
-                }
-                (Outcome::Failed, _) => complaints.push(format!("{run}: {name}: failed")),
-                (Outcome::Skipped(_), Some((_, _, reason))) => {
-                    skips += &format!("| {run} | {name} | {reason} |\n");
-                }
-                (Outcome::Skipped(why), None) => {
-                    complaints.push(format!("{run}: {name}: skipped and nobody says why: {why}"));
-                }
-            }
-        }
+        let (row, told) = judge(run, &outcomes, &mut complaints);
+        println!("{row}");
+        skips += &told;
         if !output.status.success() {
             complaints.push(format!(
                 "{run}: {}",
                 String::from_utf8_lossy(&output.stdout)
             ));
-        }
-        if outcomes.len() < 100 {
-            complaints.push(format!("{run}: only {} specifications ran", outcomes.len()));
         }
     }
     println!("\n| Run | Skipped | Reason |\n|---|---|---|\n{skips}");
