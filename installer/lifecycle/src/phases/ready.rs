@@ -8,13 +8,16 @@ use crate::manifests;
 use std::time::{Duration, Instant};
 
 const PHASE: &str = "ready";
+/// How long a kubelet may take to register by itself once there is an API server.
+const REGISTRATION: Duration = Duration::from_secs(3);
 
 /// Runs the phase.
 ///
 /// # Errors
 /// When the cluster is not ready in time: what is missing, node by node and pod by pod.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    let deadline = Instant::now() + driver.options.ready_timeout;
+    let begin = Instant::now();
+    let deadline = begin + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
     let name = format!(
         "kubernetes.default.svc.{}",
@@ -44,7 +47,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             let registered = |node: &&ingot_cluster::Node| {
                 status.nodes.iter().any(|n| n.name == node.name.as_str())
             };
-            if !woken {
+            if !woken && begin.elapsed() > REGISTRATION {
                 let late = wanted.iter().filter(|node| !registered(node));
                 let late: Vec<String> = late.map(|node| node.name.to_string()).collect();
                 wake(driver, &late).await;
