@@ -10,6 +10,7 @@ use ingot_harness::{Host, HostSpec, Lab, LabSpec, Lifetime, RootVariant};
 use crate::file_times::FileTimes;
 use crate::installer::{Pace, Run, Running};
 use crate::kubectl::Kubectl;
+use crate::leftovers::HostState;
 use crate::stage::Stage;
 
 /// A host of the cluster and its roles.
@@ -240,6 +241,22 @@ impl<'a> Cluster<'a> {
         for (before, after) in before.iter().zip(times()) {
             before.are_those_of(&after);
         }
+    }
+
+    /// Resets a host: it is as it was when it was `bare`.
+    ///
+    /// # Panics
+    /// With everything that is left.
+    #[track_caller]
+    pub fn a_reset_leaves_nothing(&self, host: &Host, bare: &HostState) {
+        self.ingot(&["node", "reset", host.name(), "--yes"])
+            .succeeded();
+        let left = bare.differences(&HostState::of(host));
+        assert!(
+            left.is_empty(),
+            "left behind by the reset:\n  {}",
+            left.join("\n  ")
+        );
     }
 
     /// What people want to see when a story went wrong.

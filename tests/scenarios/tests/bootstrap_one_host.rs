@@ -59,15 +59,7 @@ fn bootstrap_one_host() {
     kubectl.pods_are_ready("app.kubernetes.io/name=coredns", 1);
     cluster.applying_again_changes_nothing();
 
-    cluster
-        .ingot(&["node", "reset", "alone", "--yes"])
-        .succeeded();
-    let left = bare.differences(&HostState::of(&host));
-    assert!(
-        left.is_empty(),
-        "left behind by the reset:\n  {}",
-        left.join("\n  ")
-    );
+    cluster.a_reset_leaves_nothing(&host, &bare);
 }
 
 fn works(kubectl: &Kubectl, pod: &str) -> Result<(), String> {

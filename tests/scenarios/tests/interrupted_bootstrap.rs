@@ -55,15 +55,7 @@ fn the_installer_is_killed_at_every_boundary() {
     );
     expected.is_reached(&cluster, &host);
 
-    cluster
-        .ingot(&["node", "reset", "alone", "--yes"])
-        .succeeded();
-    let left = bare.differences(&HostState::of(&host));
-    assert!(
-        left.is_empty(),
-        "left behind by the reset:\n  {}",
-        left.join("\n  ")
-    );
+    cluster.a_reset_leaves_nothing(&host, &bare);
 }
 
 /// Runs the bootstrap and kills it at the first boundary not in `met`, which is added to it; the

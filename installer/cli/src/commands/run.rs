@@ -4,6 +4,7 @@ use crate::inputs::{self, BundleInput, ClusterInput};
 use crate::progress::{self, Output};
 use crate::report;
 use ingot_lifecycle::driver::{Driver, Options};
+use ingot_lifecycle::error::chain;
 use ingot_lifecycle::run_journal::{Recorded, RunJournal, RunJournalError};
 use ingot_lifecycle::sequence::{self, Phase};
 use ingot_lifecycle::settings::Release;
@@ -145,7 +146,10 @@ impl ChangeOptions {
             });
         }
         let code = super::runtime()?.block_on(sequence(driver, phases, self.hosts.output));
-        journal.end(code).map_err(input)?;
+        // The work is done and reported; a record that lacks its last line takes nothing of it back.
+        if let Err(error) = journal.end(code) {
+            eprintln!("warning: {}", chain(&error));
+        }
         Ok(ExitCode::from(code))
     }
 }
