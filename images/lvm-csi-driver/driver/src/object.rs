@@ -1,5 +1,9 @@
 //! The objects through which controller and agents speak: intent by the one, report by the other.
 
+mod disk;
+
+pub use disk::{Disk, DiskHealth, DiskId};
+
 use ingot_lvm::{Filesystem, Kind, Layout, Limits, Space, ThinGuard};
 use ingot_volume_brain::{
     Bytes, Intent, LvName, NameHash, NodeName, Report, Version, VgName, VolumeUid,
@@ -19,11 +23,19 @@ pub enum ObjectKind {
     Group,
     /// A pool on a node.
     Pool,
+    /// A disk of a node.
+    Disk,
 }
 
 impl ObjectKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Volume, Self::Snapshot, Self::Group, Self::Pool];
+    pub const ALL: [Self; 5] = [
+        Self::Volume,
+        Self::Snapshot,
+        Self::Group,
+        Self::Pool,
+        Self::Disk,
+    ];
 
     /// Its plural, as paths have it.
     pub fn plural(self) -> &'static str {
@@ -32,6 +44,7 @@ impl ObjectKind {
             Self::Snapshot => "snapshots",
             Self::Group => "groupsnapshots",
             Self::Pool => "nodepools",
+            Self::Disk => "disks",
         }
     }
 }
@@ -73,6 +86,14 @@ impl Key {
         Self {
             kind: ObjectKind::Pool,
             name: format!("{pool}.{node}"),
+        }
+    }
+
+    /// The object of a disk of a node.
+    pub fn disk(node: &NodeName, disk: &DiskId) -> Self {
+        Self {
+            kind: ObjectKind::Disk,
+            name: format!("{node}.{disk}"),
         }
     }
 }
@@ -290,6 +311,8 @@ pub enum Object {
     Group(GroupSnapshot),
     /// A pool on a node.
     Pool(Box<NodePool>),
+    /// A disk of a node.
+    Disk(Box<Disk>),
 }
 
 impl Object {
@@ -305,6 +328,14 @@ impl Object {
     pub fn pool(&self) -> Option<&NodePool> {
         match self {
             Self::Pool(pool) => Some(pool),
+            _ => None,
+        }
+    }
+
+    /// The disk, if it is one.
+    pub fn disk(&self) -> Option<&Disk> {
+        match self {
+            Self::Disk(disk) => Some(disk),
             _ => None,
         }
     }

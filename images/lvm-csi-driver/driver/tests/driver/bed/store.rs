@@ -66,8 +66,8 @@ impl Store for FusedStore {
     }
 
     async fn create(&self, key: &Key, object: Object) -> Result<Version, StoreError> {
-        // The pools' status is only a picture of the disks; it is not a step of any volume.
-        if key.kind == ObjectKind::Pool {
+        // The status of pools and disks is only a picture; it is not a step of any volume.
+        if matches!(key.kind, ObjectKind::Pool | ObjectKind::Disk) {
             self.alive()?;
             return self.inner.create(key, object).await;
         }
@@ -81,7 +81,7 @@ impl Store for FusedStore {
         version: Version,
         object: Object,
     ) -> Result<Version, StoreError> {
-        if key.kind == ObjectKind::Pool {
+        if matches!(key.kind, ObjectKind::Pool | ObjectKind::Disk) {
             self.alive()?;
             return self.inner.update(key, version, object).await;
         }
