@@ -18,7 +18,7 @@ impl Model for Volumes {
     type Action = action::Action;
 
     fn init_states(&self) -> Vec<System> {
-        vec![System::new(self.faults)]
+        vec![System::new(self)]
     }
 
     fn actions(&self, system: &System, actions: &mut Vec<action::Action>) {
@@ -136,7 +136,7 @@ fn creating_without_a_claim_is_found_and_its_trace_is_kept() {
             careless,
             faults: 2,
         };
-        let mut system = System::new(model.faults);
+        let mut system = System::new(&model);
         for step in &kept {
             action::carry_out(&model, &mut system, *step);
         }
@@ -175,5 +175,28 @@ fn beginning_beside_commands_of_a_dead_agent_is_found() {
     broken(
         Careless::StartsBesideItsPast,
         "what was ready is never made again",
+    );
+}
+
+#[test]
+fn a_second_owner_is_found() {
+    broken(Careless::TakesEveryObject, "a name never owns two LVs");
+}
+
+#[test]
+fn a_volume_made_before_its_name_is_won_is_found() {
+    broken(Careless::MakesBeforeObject, "a name never owns two LVs");
+}
+
+#[test]
+fn never_removing_is_found() {
+    broken(Careless::NeverRemoves, "in every quiet state, converged");
+}
+
+#[test]
+fn growth_that_is_never_reported_is_found() {
+    broken(
+        Careless::ReportsReadyOnce,
+        "in every quiet state, converged",
     );
 }

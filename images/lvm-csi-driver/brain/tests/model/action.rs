@@ -158,6 +158,9 @@ pub fn carry_out(model: &Volumes, system: &mut System, action: Action) {
         Action::Create { node } => {
             let uid = VolumeUid(u128::from(system.lives));
             system.lives += 1;
+            if model.careless == Careless::MakesBeforeObject {
+                land(system, node, uid, Command::CreateLv);
+            }
             send(system, None, Change::Create { node, uid }, None);
         }
         Action::Resize => wish(system, Change::Resize),
@@ -247,6 +250,10 @@ fn tell(model: &Volumes, system: &mut System, node: usize, uid: VolumeUid, event
     let life = system.nodes[node].life;
     let from = Some((node, uid, life));
     match command {
+        // As if it were done: the next look asks for it again, and nothing ever happens.
+        command if system.passes_over(command) => {
+            tell(model, system, node, uid, Event::Done);
+        }
         Command::Claim(_) if model.careless == Careless::CreatesWithoutClaim => {
             tell(model, system, node, uid, Event::Done);
         }
@@ -303,7 +310,7 @@ fn look(model: &Volumes, system: &mut System, node: usize, uid: VolumeUid, view:
     let events = [
         Event::Disk(Known::Unknown),
         Event::Use(system.usage(node, uid)),
-        Event::Intent(System::intent(object, node, uid)),
+        Event::Intent(system.intent(object, node, uid)),
         Event::Disk(system.on_disk(node, uid)),
     ];
     for event in events {

@@ -7,7 +7,7 @@ use ingot_volume_brain::{
 use std::collections::BTreeMap;
 
 /// A rule left out on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Careless {
     /// None.
     Not,
@@ -21,6 +21,14 @@ pub enum Careless {
     StartsBesideItsPast,
     /// The report is written before the disk.
     ReportsFirst,
+    /// An agent takes every object as one of its own node.
+    TakesEveryObject,
+    /// A logical volume is made before its object has won its name.
+    MakesBeforeObject,
+    /// What is to be deleted is marked and stays.
+    NeverRemoves,
+    /// A volume that was reported ready is never reported again.
+    ReportsReadyOnce,
 }
 
 /// The model: a world that such agents live in, with so many faults.
@@ -94,6 +102,8 @@ pub struct Seen {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct System {
+    /// What its agents leave out.
+    pub careless: Careless,
     pub version: u64,
     pub object: Option<Object>,
     /// What the object was before: a stale read shows it.
@@ -112,8 +122,9 @@ pub const SMALL: Bytes = Bytes(1);
 pub const LARGE: Bytes = Bytes(2);
 
 impl System {
-    pub fn new(faults: u8) -> Self {
+    pub fn new(model: &Volumes) -> Self {
         Self {
+            careless: model.careless,
             version: 0,
             object: None,
             before: None,
@@ -121,7 +132,7 @@ impl System {
             nodes: Default::default(),
             ghosts: Vec::new(),
             lives: 0,
-            faults,
+            faults: model.faults,
             losses: 1,
             seen: Seen::default(),
         }
@@ -182,13 +193,30 @@ impl System {
         true
     }
 
+    /// Whether an agent takes that object as one of its node.
+    fn owns(&self, node: usize, object: Object) -> bool {
+        object.node == node || self.careless == Careless::TakesEveryObject
+    }
+
     /// What a node learns of one life from an object.
-    pub fn intent(object: Option<Object>, node: usize, uid: VolumeUid) -> Known<Intent> {
+    pub fn intent(&self, object: Option<Object>, node: usize, uid: VolumeUid) -> Known<Intent> {
         match object {
-            Some(object) if object.node == node && object.intent.uid == uid => {
+            Some(object) if self.owns(node, object) && object.intent.uid == uid => {
                 Known::Present(object.intent)
             }
             _ => Known::Absent,
+        }
+    }
+
+    /// Whether a careless agent passes over what its machine asks for.
+    pub fn passes_over(&self, command: ingot_volume_brain::Command) -> bool {
+        use ingot_volume_brain::Command::{RemoveLv, Report};
+        match (self.careless, command) {
+            (Careless::NeverRemoves, RemoveLv) => true,
+            (Careless::ReportsReadyOnce, Report(..)) => self
+                .object
+                .is_some_and(|object| object.intent.report.phase == Phase::Ready),
+            _ => false,
         }
     }
 
@@ -221,7 +249,8 @@ impl System {
             .chain(known.disk.keys())
             .copied()
             .collect();
-        uids.extend(self.object.filter(|o| o.node == node).map(|o| o.intent.uid));
+        let owned = self.object.filter(|object| self.owns(node, *object));
+        uids.extend(owned.map(|object| object.intent.uid));
         uids.sort_unstable();
         uids.dedup();
         uids
@@ -254,10 +283,11 @@ impl System {
                 Event::Disk(Known::Unknown),
                 Event::Retry,
                 Event::Use(self.usage(node, uid)),
-                Event::Intent(Self::intent(self.object, node, uid)),
+                Event::Intent(self.intent(self.object, node, uid)),
                 Event::Disk(self.on_disk(node, uid)),
             ];
-            events.into_iter().all(|event| volume.on(event).is_none())
+            let rests = |asked: Option<_>| asked.is_none_or(|command| self.passes_over(command));
+            events.into_iter().all(|event| rests(volume.on(event)))
         })
     }
 
