@@ -20,6 +20,10 @@ pub struct NodeConfig {
     pub node: NodeName,
     /// Its pools.
     pub pools: Vec<PoolConfig>,
+    /// Volume groups that are gone for good: what was in them is lost, and can be deleted. They are
+    /// not looked at any more, so what comes back after all is left as it is.
+    #[serde(default)]
+    pub abandoned: BTreeSet<VgName>,
 }
 
 /// A pool: a volume group, and how volumes are made in it.
@@ -143,6 +147,12 @@ impl NodeConfig {
                 return refuse(
                     "its name or volume group is used by another pool; give each its own".into(),
                 );
+            }
+            if self.abandoned.contains(&pool.volume_group) {
+                return refuse(format!(
+                    "its volume group {} is named under `abandoned`; take it off one of the two",
+                    pool.volume_group
+                ));
             }
             if pool.devices.is_empty() {
                 return refuse("it has no devices; name them by /dev/disk/by-id/...".into());

@@ -14,6 +14,8 @@ pub struct Actor {
     machine: machine::Volume,
     /// Why the last command failed.
     pub(super) trouble: Option<String>,
+    /// The disk could not be read, so nothing is decided.
+    blind: bool,
 }
 
 /// More commands than any volume needs; then somebody fights us.
@@ -82,7 +84,7 @@ impl Agent {
             let none = actor.machine.on(event);
             debug_assert!(none.is_none(), "facts must be read before the next command");
         }
-        if actor.machine.parked() {
+        if actor.machine.parked() || actor.blind {
             self.explain(&id.key(), uid, actor.trouble.as_deref()).await;
         }
         let gone = actor.machine.state() == Some(State::Absent);
@@ -119,8 +121,16 @@ impl Agent {
     ) -> Option<Command> {
         let usage = self.usage(vg, id).await;
         let (disk, trouble) = self.inventory.find(vg, id.uid).await;
+        // What is to stay is reported by its pool; a deletion waits, and who asked wants to know why.
+        actor.blind = trouble.is_some() && wish.is_some_and(|(_, volume)| volume.deleting);
         if let Some(error) = trouble {
-            actor.trouble = Some(error.to_string());
+            actor.trouble = Some(match actor.blind {
+                true => format!(
+                    "{error}; if the group is gone for good, name {vg} under `abandoned` in the configuration of node {}",
+                    self.config.node
+                ),
+                false => error.to_string(),
+            });
         }
         let intent = match wish {
             Some((version, volume)) => Known::Present(volume.intent(*version)),

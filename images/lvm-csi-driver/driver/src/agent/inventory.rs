@@ -1,8 +1,8 @@
 //! What is on the node's disks, as last read. Read again after each change of ours, and on a scan.
 
 use ingot_lvm::{Device, Executor, Group, Lv, LvmError, Tags};
-use ingot_volume_brain::{Known, OnDisk, VgName, VolumeUid};
-use std::collections::BTreeMap;
+use ingot_volume_brain::{Bytes, Known, OnDisk, VgName, VolumeUid};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as Turn;
 
@@ -13,6 +13,8 @@ pub struct Inventory {
     /// Reports of a group are put down in the order in which they were made, or an older one would
     /// hide what a newer one has shown.
     order: Mutex<BTreeMap<VgName, Arc<Turn<()>>>>,
+    /// Groups that a person gave up: nothing is in them.
+    abandoned: BTreeSet<VgName>,
 }
 
 /// A logical volume of ours, and where it is.
@@ -39,9 +41,10 @@ impl Located {
 }
 
 impl Inventory {
-    pub(super) fn new(executor: Executor) -> Self {
+    pub(super) fn new(executor: Executor, abandoned: BTreeSet<VgName>) -> Self {
         Self {
             executor,
+            abandoned,
             groups: Mutex::default(),
             order: Mutex::default(),
         }
@@ -58,7 +61,10 @@ impl Inventory {
             Arc::clone(all.entry(vg.clone()).or_default())
         };
         let _order = order.lock().await;
-        let group = self.executor.scan(vg).await;
+        let group = match self.abandoned.contains(vg) {
+            true => Ok(empty(vg)),
+            false => self.executor.scan(vg).await,
+        };
         self.groups().insert(vg.clone(), group.clone());
         group
     }
@@ -94,6 +100,16 @@ impl Inventory {
     /// The volume of that uid, wherever it is.
     pub fn locate(&self, uid: VolumeUid) -> Option<Located> {
         self.all().into_iter().find(|found| found.tags.uid == uid)
+    }
+}
+
+fn empty(vg: &VgName) -> Group {
+    Group {
+        vg: vg.clone(),
+        tags: Vec::new(),
+        extent: Bytes::mib(4),
+        pvs: Vec::new(),
+        lvs: Vec::new(),
     }
 }
 

@@ -41,7 +41,7 @@ impl Agent {
             .map(|pool| (pool.volume_group.clone(), Turn::default()));
         Arc::new(Self {
             gates: gates.collect(),
-            inventory: Inventory::new(executor.clone()),
+            inventory: Inventory::new(executor.clone(), config.abandoned.clone()),
             config,
             store,
             executor,

@@ -2,7 +2,7 @@
 
 use super::Agent;
 use crate::config::{PoolConfig, ThinConfig};
-use crate::object::{Key, NodePool, Object};
+use crate::object::{Key, NodePool, Object, ObjectKind};
 use crate::store::StoreError;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
 use ingot_volume_brain::{Bytes, VgName};
@@ -128,6 +128,25 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Takes back what was said of pools that are not configured any more: nobody looks after their
+    /// room, and nothing may be placed there.
+    pub(super) async fn retire_pools(&self) -> Result<(), StoreError> {
+        let configured = |name: &str| self.config.pools.iter().any(|pool| pool.name == name);
+        for (key, stored) in self.store.list(ObjectKind::Pool).await? {
+            let Some(pool) = stored.object.pool() else {
+                continue;
+            };
+            if pool.node == self.config.node && !configured(&pool.pool) {
+                match self.store.delete(&key, stored.version).await {
+                    // The next look sees what became of it.
+                    Ok(()) | Err(StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn publish(&self, pool: &PoolConfig, key: &Key) -> Result<(), StoreError> {

@@ -23,15 +23,15 @@ impl Agent {
     /// Reads everything again and brings every volume to rest: one after the other within a group,
     /// the groups side by side, so that a dead disk keeps nobody else waiting.
     pub async fn settle(&self) -> Result<(), store::StoreError> {
-        let groups = self
-            .config
-            .pools
-            .iter()
-            .map(|pool| self.settle_group(&pool.volume_group));
+        let pools = self.config.pools.iter().map(|pool| &pool.volume_group);
+        let groups = pools
+            .chain(&self.config.abandoned)
+            .map(|vg| self.settle_group(vg));
         for settled in join_all(groups).await {
             settled?;
         }
         self.publish_pools().await;
+        self.retire_pools().await?;
         Ok(())
     }
 

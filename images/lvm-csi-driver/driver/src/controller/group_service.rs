@@ -36,7 +36,8 @@ impl GroupController for ControllerService {
         &self,
         request: Request<v1::DeleteVolumeGroupSnapshotRequest>,
     ) -> Result<Response<v1::DeleteVolumeGroupSnapshotResponse>, Status> {
-        self.delete_group(&request.into_inner().group_snapshot_id)
+        let request = request.into_inner();
+        self.delete_group(&request.group_snapshot_id, &request.snapshot_ids)
             .await?;
         Ok(Response::new(v1::DeleteVolumeGroupSnapshotResponse {}))
     }

@@ -50,7 +50,7 @@ impl ControllerService {
 
     /// All or none: what was made goes again.
     async fn give_up(&self, group: &GroupSnapshot, problem: Problem) -> Problem {
-        match self.delete_group(&group.id()).await {
+        match self.delete_group(&group.id(), &[]).await {
             Ok(()) => problem,
             Err(further) => Problem::Busy(format!("{problem}; then: {further}")),
         }
@@ -167,12 +167,51 @@ impl ControllerService {
         })
     }
 
-    pub(super) async fn delete_group(&self, id: &str) -> Result<(), Problem> {
+    /// Deletes a group and its snapshots; `named` are those that the caller knows of.
+    pub(super) async fn delete_group(&self, id: &str, named: &[String]) -> Result<(), Problem> {
         let Some((version, group)) = self.find_group(id).await? else {
+            // A group whose object is gone may have snapshots still.
+            for snapshot in named {
+                let found = self.find(Kind::Snapshot, snapshot).await?;
+                if found.is_some_and(|(_, found)| found.group.as_deref() == Some(id)) {
+                    self.delete(Kind::Snapshot, snapshot).await?;
+                }
+            }
             return Ok(());
         };
         for snapshot in self.members(&group).await? {
             self.delete(Kind::Snapshot, &snapshot.id()).await?;
+        }
+        let key = Key::group(NameHash::of(&group.csi_name));
+        match self.store.delete(&key, version).await {
+            Ok(()) | Err(StoreError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes one snapshot, and its group with the last of them: nobody may ask for that any more.
+    pub(super) async fn delete_snapshot_of(&self, id: &str) -> Result<(), Problem> {
+        let found = self.find(Kind::Snapshot, id).await?;
+        let group = found.and_then(|(_, snapshot)| snapshot.group);
+        if let (Some(group), Some(parsed)) = (&group, VolumeId::parse(Kind::Snapshot, id)) {
+            // Before, so that a crash after it leaves no group that is empty for ever; and after, as
+            // the last two may be deleted at once.
+            self.clear_group(group, id).await?;
+            self.discard(parsed).await?;
+            self.clear_group(group, id).await?;
+        }
+        self.delete(Kind::Snapshot, id).await
+    }
+
+    /// Deletes the object of a group when all of its snapshots but `leaving` are on their way out.
+    async fn clear_group(&self, id: &str, leaving: &str) -> Result<(), Problem> {
+        let Some((version, group)) = self.find_group(id).await? else {
+            return Ok(());
+        };
+        let members = self.members(&group).await?;
+        let stays = |member: &Volume| !member.deleting && member.id() != leaving;
+        if members.iter().any(stays) {
+            return Ok(());
         }
         let key = Key::group(NameHash::of(&group.csi_name));
         match self.store.delete(&key, version).await {

@@ -157,7 +157,7 @@ impl Controller for ControllerService {
         &self,
         request: Request<v1::DeleteSnapshotRequest>,
     ) -> Result<Response<v1::DeleteSnapshotResponse>, Status> {
-        self.delete(Kind::Snapshot, &request.into_inner().snapshot_id)
+        self.delete_snapshot_of(&request.into_inner().snapshot_id)
             .await?;
         Ok(Response::new(v1::DeleteSnapshotResponse {}))
     }

@@ -4,6 +4,7 @@ mod bed;
 mod capacity;
 mod crash;
 mod features;
+mod gone;
 mod guest;
 mod lists;
 mod process;

@@ -9,6 +9,7 @@ use ingot_lvm_csi::controller::ControllerService;
 use ingot_lvm_csi::node::NodeService;
 use ingot_lvm_csi::store::{MemoryStore, Store};
 use ingot_volume_brain::{Bytes, LvName, NodeName, VgName};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub fn config(node: &str) -> NodeConfig {
                 thin: None,
             },
         ],
+        abandoned: BTreeSet::new(),
     }
 }
 

@@ -1,0 +1,152 @@
+//! What is gone for good leaves nothing behind: volume groups that a person gives up, pools that are
+//! configured no more, and groups of snapshots of which none is left.
+
+use crate::bed::request::{GIB, create};
+use crate::bed::{Bed, config, disks};
+use ingot_csi_proto::v1;
+use ingot_csi_proto::v1::controller_server::Controller;
+use ingot_csi_proto::v1::group_controller_server::GroupController;
+use ingot_lvm::{Fuse, Sim};
+use ingot_lvm_csi::object::ObjectKind;
+use ingot_lvm_csi::store::{MemoryStore, Store};
+use ingot_volume_brain::VgName;
+use std::sync::Arc;
+use tonic::{Code, Request};
+
+fn vg(name: &str) -> VgName {
+    VgName::new(name).expect("a name")
+}
+
+async fn names(store: &MemoryStore, kind: ObjectKind) -> Vec<String> {
+    let all = store.list(kind).await.expect("in memory");
+    all.into_iter().map(|(key, _)| key.name).collect()
+}
+
+#[tokio::test]
+async fn what_was_in_a_group_that_is_given_up_can_be_deleted() {
+    let sim = Arc::new(Sim::new(disks()));
+    let store = Arc::new(MemoryStore::default());
+    let mut bed = Bed::over(Arc::clone(&sim), store.clone(), Fuse::default()).impatient();
+    bed.agent.prepare_pools().await;
+    let thin = [("pool", "thin")];
+    let mut volumes = Vec::new();
+    for name in ["kept", "deleted"] {
+        volumes.push(bed.create(create(name, GIB, &thin)).await.expect("created"));
+    }
+    sim.hide(&vg("ingot-thin"), true);
+    bed.agent.settle().await.expect("settles");
+    let error = bed.delete(&volumes[1].volume_id).await;
+    let error = error.expect_err("nothing is known of it");
+    let remedy = "name ingot-thin under `abandoned` in the configuration of node node-1";
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(error.message().contains(remedy), "{error}");
+    bed.kill().await;
+    let mut given_up = config("node-1");
+    given_up.pools.retain(|pool| pool.name != "thin");
+    given_up.abandoned.insert(vg("ingot-thin"));
+    let bed = Bed::with(given_up, Arc::clone(&sim), store.clone(), Fuse::default());
+    bed.agent.settle().await.expect("settles");
+    bed.delete(&volumes[1].volume_id).await.expect("released");
+    let request = v1::ControllerGetVolumeHealthRequest {
+        volume_id: volumes[0].volume_id.clone(),
+        ..v1::ControllerGetVolumeHealthRequest::default()
+    };
+    let health = bed
+        .controller
+        .controller_get_volume_health(Request::new(request));
+    let health = health.await.expect("health").into_inner().volume_health;
+    let found = health.expect("one").health_statuses;
+    assert!(
+        found
+            .iter()
+            .any(|entry| entry.status() == v1::VolumeHealthErrorType::DataLoss),
+        "{found:?}"
+    );
+    bed.delete(&volumes[0].volume_id).await.expect("released");
+    assert!(names(&store, ObjectKind::Volume).await.is_empty());
+    // The pool is not offered any more, and what comes back after all is not touched.
+    assert_eq!(names(&store, ObjectKind::Pool).await, ["thick.node-1"]);
+    sim.hide(&vg("ingot-thin"), false);
+    bed.agent.settle().await.expect("settles");
+    let scan = ingot_lvm::Command::Scan(vg("ingot-thin"));
+    match ingot_lvm::Backend::run(&*sim, &scan) {
+        Ok(ingot_lvm::Reply::Group(group)) => assert_eq!(group.lvs.len(), 3),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_group_is_used_or_given_up() {
+    let mut both = config("node-1");
+    both.abandoned.insert(vg("ingot-thin"));
+    let error = both.check().expect_err("both");
+    assert_eq!(
+        error.to_string(),
+        "pool \"thin\": its volume group ingot-thin is named under `abandoned`; take it off one of the two"
+    );
+}
+
+async fn group(bed: &Bed, name: &str, volumes: &[String]) -> v1::VolumeGroupSnapshot {
+    let request = v1::CreateVolumeGroupSnapshotRequest {
+        name: name.into(),
+        source_volume_ids: volumes.to_vec(),
+        ..v1::CreateVolumeGroupSnapshotRequest::default()
+    };
+    let made = bed
+        .controller
+        .create_volume_group_snapshot(Request::new(request))
+        .await;
+    made.expect("taken")
+        .into_inner()
+        .group_snapshot
+        .expect("one")
+}
+
+#[tokio::test]
+async fn a_group_of_snapshots_goes_with_the_last_of_them() {
+    let store = Arc::new(MemoryStore::default());
+    let sim = Arc::new(Sim::new(disks()));
+    let bed = Bed::over(sim, store.clone(), Fuse::default());
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    for name in ["a", "b"] {
+        let volume = bed.create(create(name, GIB, &[("pool", "thin")])).await;
+        volumes.push(volume.expect("created").volume_id);
+    }
+    let taken = group(&bed, "g", &volumes).await;
+    let [first, last] = taken.snapshots.as_slice() else {
+        panic!("{taken:?}")
+    };
+    bed.delete_snapshot(&first.snapshot_id)
+        .await
+        .expect("deleted");
+    assert_eq!(names(&store, ObjectKind::Group).await.len(), 1);
+    bed.delete_snapshot(&last.snapshot_id)
+        .await
+        .expect("deleted");
+    assert!(names(&store, ObjectKind::Group).await.is_empty());
+    // A group whose object is gone takes its snapshots with it, and nobody else's.
+    let taken = group(&bed, "h", &volumes).await;
+    let other = bed.snapshot("other", &volumes[0]).await.expect("taken");
+    for (key, stored) in store.list(ObjectKind::Group).await.expect("in memory") {
+        store.delete(&key, stored.version).await.expect("removed");
+    }
+    let mut named: Vec<String> = taken
+        .snapshots
+        .iter()
+        .map(|s| s.snapshot_id.clone())
+        .collect();
+    named.push(other.snapshot_id.clone());
+    let delete = v1::DeleteVolumeGroupSnapshotRequest {
+        group_snapshot_id: taken.group_snapshot_id,
+        snapshot_ids: named,
+        ..v1::DeleteVolumeGroupSnapshotRequest::default()
+    };
+    let deleted = bed
+        .controller
+        .delete_volume_group_snapshot(Request::new(delete));
+    deleted.await.expect("deleted");
+    let left = names(&store, ObjectKind::Snapshot).await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(other.snapshot_id.starts_with(&left[0]));
+}
