@@ -136,6 +136,15 @@ pub enum Command {
         /// Its new size.
         size: Bytes,
     },
+    /// Enlarge the metadata of a thin pool.
+    ExtendMetadata {
+        /// The group.
+        vg: VgName,
+        /// The pool.
+        pool: LvName,
+        /// The new size of its metadata.
+        size: Bytes,
+    },
     /// Remove a volume and what is on it.
     Remove {
         /// The group.
@@ -277,6 +286,7 @@ impl Command {
             | Self::CreatePool { vg, .. }
             | Self::Copy { vg, .. }
             | Self::Extend { vg, .. }
+            | Self::ExtendMetadata { vg, .. }
             | Self::Remove { vg, .. }
             | Self::Activate { vg, .. } => Lane::Group(vg.clone()),
             Self::Create(new) => Lane::Group(new.vg.clone()),
@@ -318,6 +328,9 @@ impl Command {
             Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),
             Self::Tag(change) => format!("tagging of {}/{}", change.vg, change.lv),
             Self::Extend { vg, lv, size } => format!("growth of {vg}/{lv} to {size}"),
+            Self::ExtendMetadata { vg, pool, size } => {
+                format!("growth of the metadata of {vg}/{pool} to {size}")
+            }
             Self::Remove { vg, lv } => format!("removal of {vg}/{lv}"),
             Self::Activate { vg, lv } => format!("activation of {vg}/{lv}"),
             Self::Probe(device) => format!("look at {device}"),

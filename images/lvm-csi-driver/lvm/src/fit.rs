@@ -13,7 +13,7 @@ pub struct ThinGuard {
     pub ratio: f64,
     /// Fill of data or metadata from which on nothing new is promised.
     pub stop: f64,
-    /// Fill of data from which on the pool grows, if its group has room.
+    /// Fill of data or metadata from which on that grows, if the group has room.
     pub extend: f64,
     /// By what part of its size it grows then.
     pub step: f64,

@@ -5,6 +5,7 @@
 //! change of ours, so nothing is polled while nothing happens.
 
 mod actor;
+mod growth;
 mod inventory;
 mod perform;
 mod pools;

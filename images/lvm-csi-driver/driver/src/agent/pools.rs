@@ -1,6 +1,6 @@
 //! Pools: made when they are not there, guarded while they fill, published for the controller.
 
-use super::Agent;
+use super::{Agent, growth};
 use crate::config::{PoolConfig, ThinConfig};
 use crate::object::{Key, NodePool, Object, ObjectKind};
 use crate::store::StoreError;
@@ -80,37 +80,22 @@ impl Agent {
     /// Lets thin pools grow that fill up, while their group has room.
     pub async fn guard_pools(&self) {
         for pool in &self.config.pools {
-            let Some(thin) = &pool.thin else { continue };
-            let vg = &pool.volume_group;
-            let Ok(group) = self.inventory.refresh(vg).await else {
-                continue;
-            };
-            let Some(lv) = group.lv(&thin.pool) else {
-                continue;
-            };
-            let Some(usage) = lv.thin else { continue };
-            if usage.data < thin.guard.extend {
-                continue;
-            }
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss
-            )]
-            let step = Bytes((lv.size.0 as f64 * thin.guard.step) as u64)
-                .round_up(group.extent)
-                .min(group.free().round_down(group.extent));
-            if step > Bytes::ZERO {
-                let extend = Command::Extend {
-                    vg: vg.clone(),
-                    lv: thin.pool.clone(),
-                    size: lv.size.saturating_add(step),
+            // Metadata and data, each at most once a round.
+            for _ in 0..2 {
+                let Ok(group) = self.inventory.refresh(&pool.volume_group).await else {
+                    break;
                 };
-                let _gate = self.gate(vg).await;
+                let Some(growth) = growth::next(&group, pool) else {
+                    break;
+                };
+                let _gate = self.gate(&pool.volume_group).await;
                 // What cannot grow is seen in its fill.
-                let _ = self.executor.change(extend).await;
-                let _ = self.inventory.refresh(vg).await;
+                if self.executor.change(growth).await.is_err() {
+                    break;
+                }
             }
+            // For what is published below.
+            let _ = self.inventory.refresh(&pool.volume_group).await;
         }
         self.publish_pools().await;
     }

@@ -7,6 +7,7 @@ mod features;
 mod gone;
 mod guest;
 mod lists;
+mod metadata;
 mod process;
 mod refusals;
 mod replay;

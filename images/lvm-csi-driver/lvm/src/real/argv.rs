@@ -113,6 +113,10 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         Command::Extend { vg, lv, size } => {
             put(&["lvextend", "--size", &bytes(*size), &path(vg, lv)]);
         }
+        Command::ExtendMetadata { vg, pool, size } => {
+            put(&["lvextend", "--poolmetadatasize", &bytes(*size)]);
+            put(&[&path(vg, pool)]);
+        }
         Command::Remove { vg, lv } => put(&["lvremove", "--yes", &path(vg, lv)]),
         Command::Activate { vg, lv } => put(&[
             "lvchange",

@@ -81,7 +81,9 @@ fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmError {
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let wanted = match command {
         Command::Create(new) => new.size,
-        Command::CreatePool { size, .. } | Command::Extend { size, .. } => *size,
+        Command::CreatePool { size, .. }
+        | Command::Extend { size, .. }
+        | Command::ExtendMetadata { size, .. } => *size,
         _ => Bytes::ZERO,
     };
     if says(&[

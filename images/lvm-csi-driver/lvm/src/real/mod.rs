@@ -128,6 +128,7 @@ impl Backend for Real {
             Command::CreatePool { vg, .. }
             | Command::Copy { vg, .. }
             | Command::Extend { vg, .. }
+            | Command::ExtendMetadata { vg, .. }
             | Command::Remove { vg, .. }
             | Command::Activate { vg, .. } => self.lvm(vg, command),
             Command::Create(new) => self.lvm(&new.vg, command),

@@ -159,6 +159,7 @@ impl State {
             } => self.copy(vg, source, lv, *read_only, tags),
             Command::Tag(change) => self.tag(change),
             Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
+            Command::ExtendMetadata { vg, pool, size } => self.extend_metadata(vg, pool, *size),
             Command::Remove { vg, lv } => self.remove(vg, lv),
             Command::Activate { vg, lv } => {
                 self.volume(vg, lv)?.active = true;

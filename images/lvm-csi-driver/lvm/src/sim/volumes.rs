@@ -189,6 +189,34 @@ impl State {
         Ok(Reply::Done)
     }
 
+    pub fn extend_metadata(
+        &mut self,
+        vg: &VgName,
+        pool: &LvName,
+        size: Bytes,
+    ) -> Result<Reply, LvmError> {
+        let size = size.round_up(EXTENT);
+        let old = self.volume(vg, pool)?.thin_pool.map(|pool| pool.metadata);
+        let Some(old) = old else {
+            return Err(missing(format!("thin pool {vg}/{pool}")));
+        };
+        if size <= old {
+            return Err(LvmError::Invalid {
+                what: format!("the metadata of {vg}/{pool} has {old}, {size} is not more"),
+                remedy: "metadata never shrinks".into(),
+            });
+        }
+        // The spare grows with it.
+        let more = (size.0 - old.0).div_ceil(EXTENT.0) * 2;
+        if !self.group(vg)?.take_more(pool, more) {
+            return Err(no_space(vg, size, "insufficient free space"));
+        }
+        if let Some(pool) = &mut self.volume(vg, pool)?.thin_pool {
+            pool.metadata = size;
+        }
+        Ok(Reply::Done)
+    }
+
     pub fn remove(&mut self, vg: &VgName, lv: &LvName) -> Result<Reply, LvmError> {
         let device = Device::lv(vg, lv);
         if self.busy(&device) || self.busy(&device.decrypted()) {

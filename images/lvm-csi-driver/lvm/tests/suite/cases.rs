@@ -18,13 +18,14 @@ pub struct Bench<'a> {
 type Case = fn(&Bench<'_>);
 
 /// All of them.
-pub const ALL: [(&str, Case); 11] = [
+pub const ALL: [(&str, Case); 12] = [
     (
         "a group that is not there is missing, not empty",
         missing_group,
     ),
     ("a group is made once, with its tag", create_group),
     ("a thin pool tells its fill", create_pool),
+    ("the metadata of a thin pool grows", grow_metadata),
     ("a volume has its tags from its first moment", thin_volume),
     ("tags change in one commit", retag),
     (
@@ -196,6 +197,26 @@ fn create_pool(bench: &Bench<'_>) {
     assert_eq!((lv.size, usage.chunk), (Bytes::mib(512), Bytes(64 << 10)));
     assert!(usage.data < 0.01 && usage.metadata < 0.5, "{usage:?}");
     assert_eq!(lv.tags, None, "the pool is nobody's volume");
+}
+
+fn grow_metadata(bench: &Bench<'_>) {
+    let grow = |size| Command::ExtendMetadata {
+        vg: bench.vg.clone(),
+        pool: pool(),
+        size,
+    };
+    bench.done(grow(Bytes::mib(12)));
+    let group = bench.group();
+    let lv = group.lv(&pool()).expect("the pool");
+    let usage = lv.thin.expect("its fill");
+    assert_eq!(
+        (lv.size, usage.metadata_size),
+        (Bytes::mib(512), Bytes::mib(12))
+    );
+    let again = bench.run(grow(Bytes::mib(12)));
+    assert!(again.is_err(), "the same size again: {again:?}");
+    let much = bench.run(grow(Bytes::gib(15)));
+    assert!(matches!(much, Err(LvmError::NoSpace { .. })), "{much:?}");
 }
 
 fn thin_volume(bench: &Bench<'_>) {
