@@ -39,6 +39,9 @@ pub struct PoolConfig {
     /// The thin pool, if volumes are thin.
     #[serde(default)]
     pub thin: Option<ThinConfig>,
+    /// Whether a thick volume is overwritten with zeros before its space is given back.
+    #[serde(default = "yes")]
+    pub erase: bool,
 }
 
 /// A thin pool.
@@ -73,6 +76,10 @@ fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
         Written::Number(bytes) => Ok(Bytes(bytes)),
         Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn metadata() -> Bytes {

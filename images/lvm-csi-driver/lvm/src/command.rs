@@ -163,6 +163,15 @@ pub enum Command {
     Probe(Device),
     /// Size of a device.
     DeviceSize(Device),
+    /// Overwrite a part of a device with zeros.
+    Erase {
+        /// The device.
+        device: Device,
+        /// From there on.
+        from: Bytes,
+        /// So much, in whole sectors.
+        length: Bytes,
+    },
     /// Make a filesystem over whatever is there.
     MakeFilesystem {
         /// On this device.
@@ -293,6 +302,7 @@ impl Command {
             Self::Tag(change) => Lane::Group(change.vg.clone()),
             Self::Probe(device)
             | Self::DeviceSize(device)
+            | Self::Erase { device, .. }
             | Self::MakeFilesystem { device, .. }
             | Self::GrowFilesystem { device, .. }
             | Self::Mount { device, .. }
@@ -335,6 +345,13 @@ impl Command {
             Self::Activate { vg, lv } => format!("activation of {vg}/{lv}"),
             Self::Probe(device) => format!("look at {device}"),
             Self::DeviceSize(device) => format!("size of {device}"),
+            Self::Erase {
+                device,
+                from,
+                length,
+            } => {
+                format!("erasure of {length} of {device} from {from} on")
+            }
             Self::MakeFilesystem { device, filesystem } => format!("mkfs.{filesystem} {device}"),
             Self::GrowFilesystem { device, .. } => format!("growth of the filesystem on {device}"),
             Self::Mounts => "list of mounts".into(),

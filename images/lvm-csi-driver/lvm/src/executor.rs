@@ -17,7 +17,7 @@ use tokio::sync::Mutex as Line;
 pub struct Deadlines {
     /// For one command.
     pub command: Duration,
-    /// For making a filesystem or an encrypted volume.
+    /// For making a filesystem or an encrypted volume, and for erasing a part.
     pub format: Duration,
     /// For the wait before it.
     pub queue: Duration,
@@ -112,7 +112,9 @@ impl Executor {
         let name = command.name();
         let lane = command.lane();
         let limit = match &command {
-            Command::MakeFilesystem { .. } | Command::Encrypt { .. } => self.deadlines.format,
+            Command::MakeFilesystem { .. } | Command::Encrypt { .. } | Command::Erase { .. } => {
+                self.deadlines.format
+            }
             _ => self.deadlines.command,
         };
         let line = Arc::clone(&hung);

@@ -19,9 +19,9 @@ fn sim() -> Sim {
     Sim::new([SimGroup::disks(vg(), [Bytes::gib(2), Bytes::gib(2)])])
 }
 
-fn run_all(backend: &dyn Backend) {
+fn run_all(backend: &dyn Backend, physical: bool) {
     let folder = tempfile::tempdir().expect("a directory");
-    let bench = Bench::new(backend, vg(), folder.path());
+    let bench = Bench::new(backend, vg(), folder.path(), physical);
     for (name, case) in cases::ALL {
         println!("{name}");
         case(&bench);
@@ -30,13 +30,13 @@ fn run_all(backend: &dyn Backend) {
 
 #[test]
 fn the_simulator() {
-    run_all(&sim());
+    run_all(&sim(), false);
 }
 
 #[test]
 fn recording_changes_nothing_and_forgets_nothing() {
     let recording = Recording::new(sim());
-    run_all(&recording);
+    run_all(&recording, false);
     let commands = recording.take();
     assert!(commands.len() > 60, "{} commands", commands.len());
     assert!(recording.take().is_empty(), "taken is taken");
@@ -62,7 +62,7 @@ fn the_nodes_own_lvm() {
     let disks = std::env::var("INGOT_LVM_DISKS").expect("INGOT_LVM_DISKS names the disks");
     let devices: Vec<String> = disks.split(',').map(str::to_owned).collect();
     assert!(devices.len() >= 2, "two disks are needed");
-    run_all(&Real::new([RealGroup { vg: vg(), devices }]));
+    run_all(&Real::new([RealGroup { vg: vg(), devices }]), true);
 }
 
 /// The same on a virtual machine, whose disks nobody misses: with `INGOT_GUEST_TESTS=1`, as root.

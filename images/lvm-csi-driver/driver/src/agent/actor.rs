@@ -7,6 +7,8 @@ use ingot_lvm::{Device, LvmError};
 use ingot_volume_brain::{
     Command, Event, Failure, Known, Phase, State, Use, VgName, VolumeUid, machine,
 };
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// The state machine of one volume and what was last said about it.
 #[derive(Debug, Default)]
@@ -17,6 +19,9 @@ pub struct Actor {
     /// The disk could not be read, so nothing is decided.
     blind: bool,
 }
+
+/// Work that goes on by itself.
+type Later = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// More commands than any volume needs; then somebody fights us.
 const PATIENCE: usize = 32;
@@ -92,6 +97,11 @@ impl Agent {
         if gone {
             self.forget(uid);
         }
+    }
+
+    /// The same for work that ends later. In a box: bringing a volume to rest may begin such work.
+    pub(super) fn reconcile_later(self: Arc<Self>, id: VolumeId, vg: VgName) -> Later {
+        Box::pin(async move { self.reconcile(id, &vg, true).await })
     }
 
     /// The same after a fresh look at the disks, for those who know that something changed there.

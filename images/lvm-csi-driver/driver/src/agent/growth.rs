@@ -72,6 +72,7 @@ mod tests {
                 chunk: Bytes(64 << 10),
                 guard: ThinGuard::default(),
             }),
+            erase: true,
         }
     }
 

@@ -5,6 +5,7 @@
 //! change of ours, so nothing is polled while nothing happens.
 
 mod actor;
+mod erase;
 mod growth;
 mod inventory;
 mod perform;
@@ -19,7 +20,7 @@ use crate::store::Store;
 use ingot_lvm::{Device, Executor, LvmError, Mount};
 use ingot_volume_brain::{State, VgName, VolumeUid};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Mutex as Turn;
 
 /// The agent. Share it by `Arc`.
@@ -31,6 +32,9 @@ pub struct Agent {
     actors: Mutex<BTreeMap<VolumeUid, Arc<Turn<Actor>>>>,
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
+    erasures: erase::Erasures,
+    /// For work that goes on beside whoever began it.
+    me: Weak<Agent>,
 }
 
 impl Agent {
@@ -40,7 +44,9 @@ impl Agent {
             .pools
             .iter()
             .map(|pool| (pool.volume_group.clone(), Turn::default()));
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            erasures: erase::Erasures::default(),
             gates: gates.collect(),
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),
             config,

@@ -204,12 +204,16 @@ impl Agent {
                 Err(error) => return Err(lvm(error)),
             }
         }
+        self.erased(&located, id)?;
         let remove = Lvm::Remove {
             vg: vg.clone(),
             lv: located.lv.lv,
         };
         match self.executor.change(remove).await {
-            Ok(()) | Err(LvmError::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(LvmError::NotFound { .. }) => {
+                self.erasures.forget(id.uid);
+                Ok(())
+            }
             Err(error) => Err(lvm(error)),
         }
     }

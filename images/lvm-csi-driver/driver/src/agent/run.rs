@@ -142,7 +142,9 @@ impl Agent {
             let mut parked = Vec::new();
             for (uid, actor) in actors {
                 // One that is at work is not parked.
-                if actor.try_lock().is_ok_and(|actor| actor.parked()) {
+                if actor.try_lock().is_ok_and(|actor| actor.parked())
+                    && !self.erasures.under_way(uid)
+                {
                     parked.push(uid);
                 }
             }

@@ -3,6 +3,7 @@
 mod bed;
 mod capacity;
 mod crash;
+mod erase;
 mod features;
 mod gone;
 mod guest;

@@ -127,6 +127,7 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         ]),
         Command::Probe(_)
         | Command::DeviceSize(_)
+        | Command::Erase { .. }
         | Command::MakeFilesystem { .. }
         | Command::GrowFilesystem { .. }
         | Command::Mounts

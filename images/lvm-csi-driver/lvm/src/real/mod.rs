@@ -135,6 +135,18 @@ impl Backend for Real {
             Command::Tag(change) => self.lvm(&change.vg, command),
             Command::Probe(device) => Self::probe(device).map(Reply::Found),
             Command::DeviceSize(device) => Self::size(device).map(Reply::Size),
+            // The kernel writes zeros where the disk cannot do so by itself. Without --force: a device
+            // that somebody has open is refused.
+            Command::Erase {
+                device,
+                from,
+                length,
+            } => Program::new("blkdiscard")
+                .arg("--zeroout")
+                .args(["--offset", &from.0.to_string()])
+                .args(["--length", &length.0.to_string()])
+                .arg(device.path())
+                .run(),
             Command::MakeFilesystem { device, filesystem } => {
                 let program = match filesystem {
                     Filesystem::Ext4 => Program::new("mkfs.ext4").args(["-F", "-q", "-m", "0"]),

@@ -17,6 +17,9 @@ pub(super) struct Content {
     pub filesystem: Option<Made>,
     pub other: Option<String>,
     pub files: BTreeMap<String, String>,
+    /// What somebody who reads the device itself finds of former volumes.
+    #[serde(default)]
+    pub remains: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -112,6 +115,30 @@ impl State {
         Ok(Reply::Done)
     }
 
+    pub fn erase(
+        &mut self,
+        device: &Device,
+        from: Bytes,
+        length: Bytes,
+    ) -> Result<Reply, LvmError> {
+        if self.busy(device) {
+            return Err(LvmError::InUse {
+                what: device.to_string(),
+            });
+        }
+        self.content(device)?;
+        let volume = self.volume(&device.vg, &device.lv)?;
+        if from <= volume.erased {
+            volume.erased = volume.erased.max(from.saturating_add(length));
+        }
+        // Without its header nothing of an encrypted volume can be read.
+        let unreadable = volume.content.key.is_some() && volume.erased >= LUKS_HEADER;
+        if unreadable || volume.erased >= volume.size {
+            volume.content = Content::default();
+        }
+        Ok(Reply::Done)
+    }
+
     /// The half of a command; those that LVM commits in one write have no half.
     pub fn tear(&mut self, command: &Command) {
         if let Command::MakeFilesystem { device, filesystem } = command
@@ -190,7 +217,13 @@ impl State {
         }
         let content = self.content(device)?;
         content.files.insert(name.into(), text.into());
+        self.volume(&device.vg, &device.lv)?.erased = Bytes::ZERO;
         Ok(())
+    }
+
+    pub fn remains(&mut self, device: &Device) -> Vec<String> {
+        let volume = self.volume(&device.vg, &device.lv);
+        volume.map_or_else(|_| Vec::new(), |volume| volume.content.remains.clone())
     }
 
     pub fn read(&mut self, device: &Device, name: &str) -> Option<String> {

@@ -77,6 +77,11 @@ impl Sim {
         self.state().read(device, name)
     }
 
+    /// What somebody who reads the device itself finds of the volumes that were there before.
+    pub fn remains(&self, device: &Device) -> Vec<String> {
+        self.state().remains(device)
+    }
+
     /// Takes that much of the pool for a thin volume, as writes would.
     pub fn fill(&self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {
         self.state().fill(vg, lv, written)

@@ -56,6 +56,9 @@ pub(super) struct GroupState {
     pub tags: Vec<String>,
     pub disks: Vec<Disk>,
     pub lvs: BTreeMap<LvName, Volume>,
+    /// What free extents still show of the volumes that were on them.
+    #[serde(default)]
+    pub remains: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,6 +88,9 @@ pub(super) struct Volume {
     pub written: Bytes,
     pub formatted: u32,
     pub content: Content,
+    /// So much from its beginning on was erased since it was written to.
+    #[serde(default)]
+    pub erased: Bytes,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -114,6 +120,7 @@ impl State {
                 tags: group.tags,
                 disks: disks.collect(),
                 lvs: BTreeMap::new(),
+                remains: Vec::new(),
             };
             (group.vg, state)
         });
@@ -167,6 +174,11 @@ impl State {
             }
             Command::Probe(device) => self.probe(device),
             Command::DeviceSize(device) => self.device_size(device),
+            Command::Erase {
+                device,
+                from,
+                length,
+            } => self.erase(device, *from, *length),
             Command::MakeFilesystem { device, filesystem } => {
                 self.make_filesystem(device, *filesystem)
             }

@@ -111,12 +111,15 @@ impl State {
         let segments = group
             .take(layout, size.0 / EXTENT.0)
             .ok_or_else(|| no_space(vg, size, "insufficient suitable allocatable extents"))?;
-        let volume = Volume {
+        let mut volume = Volume {
             segments,
             tags: tags.encode(),
             active: true,
             ..new_volume(size, layout.clone())
         };
+        if !matches!(layout, Layout::Thin { .. }) {
+            volume.content.remains = group.remains.clone();
+        }
         group.lvs.insert(lv.clone(), volume);
         Ok(Reply::Done)
     }
@@ -225,6 +228,13 @@ impl State {
             });
         }
         let group = self.group(vg)?;
+        if let Some(volume) = group.lvs.get(lv)
+            && !matches!(volume.layout, Layout::Thin { .. })
+            && volume.content.key.is_none()
+        {
+            let left = volume.content.files.values().cloned();
+            group.remains.extend(left.collect::<Vec<_>>());
+        }
         if group.free(lv) {
             Ok(Reply::Done)
         } else {
@@ -245,6 +255,7 @@ fn new_volume(size: Bytes, layout: Layout) -> Volume {
         written: Bytes::ZERO,
         formatted: 0,
         content: Content::default(),
+        erased: Bytes::ZERO,
     }
 }
 

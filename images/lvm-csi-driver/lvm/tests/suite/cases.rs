@@ -6,6 +6,7 @@ use ingot_lvm::{
     NewLv, Reply, Space, TagChange, Tags, ThinGuard,
 };
 use ingot_volume_brain::{Bytes, FilesystemTag, LvName, LvState, NameHash, VgName, VolumeUid};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// A back end, and where it works.
@@ -13,12 +14,14 @@ pub struct Bench<'a> {
     backend: &'a dyn Backend,
     vg: VgName,
     folder: PathBuf,
+    /// Whether its devices can be opened.
+    physical: bool,
 }
 
 type Case = fn(&Bench<'_>);
 
 /// All of them.
-pub const ALL: [(&str, Case); 12] = [
+pub const ALL: [(&str, Case); 13] = [
     (
         "a group that is not there is missing, not empty",
         missing_group,
@@ -37,15 +40,17 @@ pub const ALL: [(&str, Case); 12] = [
         copies,
     ),
     ("thick layouts take what the arithmetic says", thick),
+    ("what was erased cannot be read", erase),
     ("what does not fit is refused as such", no_space),
     ("encrypted volumes open with their key only", encrypted),
     ("what is removed is gone, and what is in use stays", remove),
 ];
 
 impl<'a> Bench<'a> {
-    pub fn new(backend: &'a dyn Backend, vg: VgName, folder: &Path) -> Self {
+    pub fn new(backend: &'a dyn Backend, vg: VgName, folder: &Path, physical: bool) -> Self {
         Self {
             backend,
+            physical,
             vg,
             folder: folder.to_owned(),
         }
@@ -381,6 +386,38 @@ fn thick(bench: &Bench<'_>) {
         bench.done(bench.remove(lv.lv.clone()));
         assert_eq!(room(&bench.group()), before, "{layout} gives it back");
     }
+}
+
+fn erase(bench: &Bench<'_>) {
+    bench.done(bench.new_lv(40, SMALL, Layout::Linear));
+    let device = bench.device(40);
+    let places = [0, 1 << 20, 33 << 20, (64 << 20) - 512];
+    let open = || {
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true);
+        options.open(device.path()).expect("opened")
+    };
+    if bench.physical {
+        for place in places {
+            open().write_all_at(&[7; 512], place).expect("written");
+        }
+        open().sync_all().expect("on the disk");
+    }
+    for from in [Bytes::ZERO, Bytes::mib(32)] {
+        bench.done(Command::Erase {
+            device: device.clone(),
+            from,
+            length: Bytes::mib(32),
+        });
+    }
+    if bench.physical {
+        for place in places {
+            let mut sector = [7; 512];
+            open().read_exact_at(&mut sector, place).expect("read");
+            assert_eq!(sector, [0; 512], "at {place}");
+        }
+    }
+    bench.done(bench.remove(device.lv));
 }
 
 fn no_space(bench: &Bench<'_>) {

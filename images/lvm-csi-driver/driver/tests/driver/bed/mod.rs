@@ -37,12 +37,14 @@ pub fn config(node: &str) -> NodeConfig {
                         ..ThinGuard::default()
                     },
                 }),
+                erase: true,
             },
             PoolConfig {
                 name: "thick".into(),
                 volume_group: VgName::new("ingot-thick").expect("a name"),
                 devices: disks("thick", 4),
                 thin: None,
+                erase: true,
             },
         ],
         abandoned: BTreeSet::new(),
