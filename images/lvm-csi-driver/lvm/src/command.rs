@@ -205,7 +205,8 @@ pub enum Command {
         /// Further options, each checked before.
         options: Vec<String>,
     },
-    /// Show what is mounted, or the device itself, at another place; makes the place.
+    /// Show what is mounted, or the device itself, at another place; makes the place. A device that is
+    /// only to be read is shown by its view, which must be there.
     Bind {
         /// The device.
         device: Device,
@@ -217,6 +218,16 @@ pub enum Command {
         kind: MountKind,
         /// Whether only for reading.
         read_only: bool,
+    },
+    /// Make a view of a device that the kernel lets nobody write to, or let it grow to its device.
+    ShowReadOnly {
+        /// The device.
+        device: Device,
+    },
+    /// Remove that view.
+    Withdraw {
+        /// The device.
+        device: Device,
     },
     /// Unmount whatever of ours is there and remove the place.
     Unmount {
@@ -307,6 +318,8 @@ impl Command {
             | Self::GrowFilesystem { device, .. }
             | Self::Mount { device, .. }
             | Self::Bind { device, .. }
+            | Self::ShowReadOnly { device }
+            | Self::Withdraw { device }
             | Self::Encrypt { device, .. }
             | Self::Open { device, .. }
             | Self::Close { device }
@@ -361,6 +374,8 @@ impl Command {
             Self::Bind { device, target, .. } => {
                 format!("bind of {device} to {}", target.display())
             }
+            Self::ShowReadOnly { device } => format!("read-only view of {device}"),
+            Self::Withdraw { device } => format!("removal of the read-only view of {device}"),
             Self::Unmount { target } => format!("unmount of {}", target.display()),
             Self::Usage { target } => format!("usage of {}", target.display()),
             Self::Encrypt { device, .. } => format!("encryption of {device}"),

@@ -39,6 +39,11 @@ impl Device {
         format!("ingot-luks-{}", self.lv)
     }
 
+    /// Device-mapper name of the view that nobody can write to.
+    pub fn read_only_view(&self) -> String {
+        format!("ingot-ro-{}", self.lv)
+    }
+
     /// Where its device node is.
     pub fn path(&self) -> PathBuf {
         if self.decrypted {

@@ -197,6 +197,12 @@ impl Agent {
         let Some(located) = self.inventory.locate(id.uid) else {
             return Ok(());
         };
+        // Left over from an agent that died before a pod had it.
+        let device = located.device.clone();
+        match self.executor.change(Lvm::Withdraw { device }).await {
+            Ok(()) | Err(LvmError::NotFound { .. }) => {}
+            Err(error) => return Err(lvm(error)),
+        }
         if located.tags.encrypted {
             let device = located.device.clone();
             match self.executor.change(Lvm::Close { device }).await {

@@ -37,6 +37,11 @@ impl NodeService {
             self.agent.executor.change(resize).await?;
         }
         let device = content_device(&located);
+        if mount.kind == MountKind::Node && mount.read_only {
+            let device = device.clone();
+            let show = Command::ShowReadOnly { device };
+            self.agent.executor.change(show).await?;
+        }
         if mount.kind == MountKind::Filesystem {
             let Found::Filesystem { filesystem, .. } = self.agent.executor.probe(&device).await?
             else {

@@ -5,7 +5,7 @@ use crate::capability::{Access, Capability};
 use crate::problem::Problem;
 use ingot_csi_proto::v1::volume_capability::access_mode::Mode;
 use ingot_csi_proto::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
-use ingot_lvm::{Command, Mount, MountKind};
+use ingot_lvm::{Command, Device, LvmError, Mount, MountKind};
 
 impl NodeService {
     pub(super) async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Problem> {
@@ -49,6 +49,22 @@ impl NodeService {
                 source.display()
             )));
         }
+        let otherwise = |mount: &&Mount| mount.kind == kind && mount.read_only != read_only;
+        if kind == MountKind::Node
+            && let Some(mount) = mounts.iter().find(otherwise)
+        {
+            // The view has a cache of its own, which would show what was there before.
+            return Err(Problem::Precondition(format!(
+                "volume {id} is published at {} (read only: {}); a raw volume is for reading only or for writing, not for both at once: unpublish it there first",
+                mount.target.display(),
+                mount.read_only
+            )));
+        }
+        if kind == MountKind::Node && read_only {
+            let device = device.clone();
+            let show = Command::ShowReadOnly { device };
+            self.agent.executor.change(show).await?;
+        }
         let bind = Command::Bind {
             device,
             source,
@@ -81,11 +97,33 @@ impl NodeService {
                 mount.device
             )));
         }
+        let view = here.filter(|mount| mount.kind == MountKind::Node && mount.read_only);
+        let device = view.map(|mount| mount.device.clone());
         // Also without a mount: the place may be left over from before a reboot.
         self.agent
             .executor
             .change(Command::Unmount { target })
             .await?;
+        if let Some(device) = device {
+            match self.withdraw(device).await {
+                // Others read it too; the last of them, or unstaging, takes it away.
+                Err(LvmError::InUse { .. }) => {}
+                done => done?,
+            }
+        }
         Ok(())
+    }
+
+    /// Takes the read-only view of a raw device away, if there is one.
+    pub(super) async fn withdraw(&self, device: Device) -> Result<(), LvmError> {
+        match self
+            .agent
+            .executor
+            .change(Command::Withdraw { device })
+            .await
+        {
+            Ok(()) | Err(LvmError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -96,6 +96,7 @@ impl NodeService {
             Err(Problem::NotFound(_)) => return Ok(()),
             Err(problem) => return Err(problem),
         };
+        self.withdraw(located.device.clone()).await?;
         if located.tags.encrypted {
             let device = located.device;
             match self.agent.executor.change(Command::Close { device }).await {

@@ -10,6 +10,7 @@ mod guest;
 mod lists;
 mod metadata;
 mod process;
+mod raw;
 mod refusals;
 mod replay;
 mod sanity;

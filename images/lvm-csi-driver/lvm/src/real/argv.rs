@@ -133,6 +133,8 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         | Command::Mounts
         | Command::Mount { .. }
         | Command::Bind { .. }
+        | Command::ShowReadOnly { .. }
+        | Command::Withdraw { .. }
         | Command::Unmount { .. }
         | Command::Usage { .. }
         | Command::Encrypt { .. }

@@ -11,6 +11,7 @@ mod mountinfo;
 mod mounts;
 mod program;
 mod report;
+mod view;
 
 pub use argv::arguments;
 
@@ -56,11 +57,14 @@ impl Real {
     }
 
     fn size(device: &Device) -> Result<Bytes, LvmError> {
-        let path = device.path();
+        Self::size_of(&device.path())
+    }
+
+    fn size_of(path: &Path) -> Result<Bytes, LvmError> {
         let missing = |_| LvmError::NotFound {
-            what: format!("device {device}"),
+            what: format!("device {}", path.display()),
         };
-        let node = std::fs::canonicalize(&path).map_err(missing)?;
+        let node = std::fs::canonicalize(path).map_err(missing)?;
         let name = node.file_name().unwrap_or_default();
         let file = Path::new("/sys/class/block").join(name).join("size");
         let text = std::fs::read_to_string(&file).map_err(missing)?;
@@ -171,6 +175,8 @@ impl Backend for Real {
                 kind,
                 read_only,
             } => mounts::bind(device, source, target, *kind, *read_only),
+            Command::ShowReadOnly { device } => view::show(device),
+            Command::Withdraw { device } => view::withdraw(device),
             Command::Unmount { target } => mounts::unmount(target),
             Command::Usage { target } => mounts::usage(target),
             Command::Encrypt { device, key } => Program::new("cryptsetup")

@@ -55,6 +55,11 @@ fn device(numbers: &str) -> Option<Device> {
     let folder = Path::new("/sys/dev/block").join(numbers);
     let name = fs::read_to_string(folder.join("dm/name")).ok()?;
     let name = name.trim();
+    if name.starts_with("ingot-ro-") {
+        let below = fs::read_dir(folder.join("slaves")).ok()?.next()?.ok()?;
+        let below = fs::read_to_string(below.path().join("dev")).ok()?;
+        return device(below.trim());
+    }
     if let Some(lv) = name.strip_prefix("ingot-luks-") {
         let below = fs::read_dir(folder.join("slaves")).ok()?.next()?.ok()?;
         let below = fs::read_to_string(below.path().join("dm/name")).ok()?;

@@ -85,7 +85,10 @@ pub(super) fn bind(
 ) -> Result<Reply, LvmError> {
     free(target)?;
     place(target, kind)?;
-    let node = device.path();
+    let node = match read_only {
+        true => super::view::path(device),
+        false => device.path(),
+    };
     let source = match kind {
         MountKind::Filesystem => source,
         MountKind::Node => &node,

@@ -103,6 +103,9 @@ impl State {
                 return Err(missing(format!("mount on {}", source.display())));
             }
         }
+        if kind == MountKind::Node && read_only && !self.views.contains(&device.lv) {
+            return Err(missing(format!("the read-only view of {device}")));
+        }
         make_place(target, kind)?;
         self.mounts.push(Mount {
             device: device.clone(),
@@ -111,6 +114,26 @@ impl State {
             read_only,
         });
         Ok(Reply::Done)
+    }
+
+    pub fn show_read_only(&mut self, device: &Device) -> Result<Reply, LvmError> {
+        self.content(device)?;
+        self.views.insert(device.lv.clone());
+        Ok(Reply::Done)
+    }
+
+    pub fn withdraw(&mut self, device: &Device) -> Result<Reply, LvmError> {
+        let shown = |mount: &Mount| {
+            mount.device.lv == device.lv && mount.kind == MountKind::Node && mount.read_only
+        };
+        let what = format!("the read-only view of {device}");
+        if self.mounts.iter().any(shown) {
+            return Err(LvmError::InUse { what });
+        }
+        match self.views.remove(&device.lv) {
+            true => Ok(Reply::Done),
+            false => Err(missing(what)),
+        }
     }
 
     pub fn unmount(&mut self, target: &Path) -> Result<Reply, LvmError> {

@@ -45,6 +45,9 @@ pub(super) struct State {
     pub mounts: Vec<Mount>,
     /// Encrypted volumes that are open.
     pub opened: BTreeSet<LvName>,
+    /// Volumes with a view that is only to be read.
+    #[serde(default)]
+    pub views: BTreeSet<LvName>,
     /// Limits by volume and pod.
     pub limits: Vec<(LvName, String, Limits)>,
 }
@@ -203,6 +206,8 @@ impl State {
                 kind,
                 read_only,
             } => self.bind(device, source, target, *kind, *read_only),
+            Command::ShowReadOnly { device } => self.show_read_only(device),
+            Command::Withdraw { device } => self.withdraw(device),
             Command::Unmount { target } => self.unmount(target),
             Command::Usage { target } => self.usage(target),
             Command::Encrypt { device, key } => self.encrypt(device, key),
@@ -223,6 +228,7 @@ impl State {
             let _ = mount;
         }
         self.opened.clear();
+        self.views.clear();
         self.limits.clear();
         for group in self.groups.values_mut() {
             for volume in group.lvs.values_mut() {
@@ -236,6 +242,7 @@ impl State {
             group.free(lv);
         }
         self.opened.remove(lv);
+        self.views.remove(lv);
         self.mounts.retain(|mount| mount.device.lv != *lv);
     }
 
@@ -271,7 +278,9 @@ impl State {
     /// Whether somebody has the device open.
     pub fn busy(&self, device: &Device) -> bool {
         let mounted = |mount: &Mount| mount.device == *device;
-        self.mounts.iter().any(mounted) || (!device.decrypted && self.opened.contains(&device.lv))
+        self.mounts.iter().any(mounted)
+            || self.views.contains(&device.lv)
+            || (!device.decrypted && self.opened.contains(&device.lv))
     }
 }
 

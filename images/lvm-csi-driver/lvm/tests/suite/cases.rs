@@ -21,7 +21,7 @@ pub struct Bench<'a> {
 type Case = fn(&Bench<'_>);
 
 /// All of them.
-pub const ALL: [(&str, Case); 13] = [
+pub const ALL: [(&str, Case); 14] = [
     (
         "a group that is not there is missing, not empty",
         missing_group,
@@ -34,6 +34,10 @@ pub const ALL: [(&str, Case); 13] = [
     (
         "a filesystem is made, mounted, grown and unmounted",
         filesystem,
+    ),
+    (
+        "a raw device to be read only takes no writes",
+        read_only_raw,
     ),
     (
         "copies show what was there, snapshots cannot be written",
@@ -324,6 +328,74 @@ fn filesystem(bench: &Bench<'_>) {
     }
     assert!(bench.mounts().is_empty());
     bench.unmount("never-there");
+}
+
+fn read_only_raw(bench: &Bench<'_>) {
+    bench.done(bench.new_lv(41, SMALL, thin()));
+    let device = bench.device(41);
+    let target = bench.folder.join("raw");
+    let show = Command::ShowReadOnly {
+        device: device.clone(),
+    };
+    let bind = Command::Bind {
+        device: device.clone(),
+        source: bench.folder.clone(),
+        target: target.clone(),
+        kind: MountKind::Node,
+        read_only: true,
+    };
+    let early = bench.run(bind.clone());
+    assert!(early.is_err(), "without a view: {early:?}");
+    // The place is left over from the attempt.
+    bench.unmount("raw");
+    bench.done(show.clone());
+    bench.done(bind);
+    let mounts = bench.mounts();
+    let found = mounts.iter().find(|mount| mount.target == target);
+    let found = found.expect("listed");
+    assert_eq!(
+        (&found.device, found.kind, found.read_only),
+        (&device, MountKind::Node, true)
+    );
+    if bench.physical {
+        // To the kernel it is no file that root may always write to.
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&target)
+            .and_then(|file| {
+                file.write_all_at(&[7; 512], 0)
+                    .and_then(|()| file.sync_all())
+            });
+        assert!(written.is_err(), "a read-only device was written to");
+        let mut sector = [7; 512];
+        let file = std::fs::File::open(&target).expect("opened");
+        file.read_exact_at(&mut sector, 0).expect("read");
+        assert_eq!(sector, [0; 512]);
+    }
+    let size = Bytes::mib(128);
+    bench.done(Command::Extend {
+        vg: bench.vg.clone(),
+        lv: device.lv.clone(),
+        size,
+    });
+    bench.done(show);
+    if bench.physical {
+        let mut file = std::fs::File::open(&target).expect("opened");
+        let end = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0));
+        assert_eq!(end.expect("its size"), size.0, "the view did not grow");
+    }
+    let withdraw = Command::Withdraw {
+        device: device.clone(),
+    };
+    let busy = bench.run(withdraw.clone()).expect_err("bound");
+    assert!(matches!(busy, LvmError::InUse { .. }), "{busy}");
+    bench.unmount("raw");
+    let busy = bench.run(bench.remove(device.lv.clone()));
+    assert!(matches!(busy, Err(LvmError::InUse { .. })), "{busy:?}");
+    bench.done(withdraw.clone());
+    let twice = bench.run(withdraw).expect_err("gone");
+    assert!(matches!(twice, LvmError::NotFound { .. }), "{twice}");
+    bench.done(bench.remove(device.lv));
 }
 
 fn copies(bench: &Bench<'_>) {

@@ -1,0 +1,54 @@
+//! Views of raw devices that nobody can write to.
+//!
+//! A bind mount that is read-only guards the node's name, not the device behind it: whoever opens
+//! the node may write. So a pod that may only read gets a device of its own, mapped onto the
+//! volume and read-only for the kernel, whatever the pod may do.
+
+use super::Real;
+use super::program::Program;
+use crate::backend::Reply;
+use crate::device::Device;
+use crate::error::LvmError;
+use std::path::{Path, PathBuf};
+
+/// Where the view of a device is.
+pub(super) fn path(device: &Device) -> PathBuf {
+    Path::new("/dev/mapper").join(device.read_only_view())
+}
+
+/// Makes the view, as large as its device is now.
+pub(super) fn show(device: &Device) -> Result<Reply, LvmError> {
+    let size = Real::size(device)?;
+    let (name, view) = (device.read_only_view(), path(device));
+    let table = format!("0 {} linear {} 0", size.0 / 512, device.path().display());
+    if !view.exists() {
+        return Program::new("dmsetup")
+            .args(["create", "--readonly", "--table", &table, &name])
+            .run();
+    }
+    if Real::size_of(&view)? == size {
+        return Ok(Reply::Done);
+    }
+    Program::new("dmsetup")
+        .args(["reload", "--readonly", "--table", &table, &name])
+        .run()?;
+    Program::new("dmsetup").args(["resume", &name]).run()
+}
+
+/// Removes the view, unless somebody has it open.
+pub(super) fn withdraw(device: &Device) -> Result<Reply, LvmError> {
+    let (name, view) = (device.read_only_view(), path(device));
+    if !view.exists() {
+        return Err(LvmError::NotFound {
+            what: view.display().to_string(),
+        });
+    }
+    let answer = Program::new("dmsetup").args(["remove", &name]).output()?;
+    match answer.code {
+        Some(0) => Ok(Reply::Done),
+        _ if answer.stderr.contains("busy") => Err(LvmError::InUse {
+            what: view.display().to_string(),
+        }),
+        _ => Err(answer.failed()),
+    }
+}
