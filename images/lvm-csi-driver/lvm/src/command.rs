@@ -24,6 +24,17 @@ pub struct NewLv {
     pub tags: Tags,
 }
 
+/// A read-only copy to be made together with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCopy {
+    /// What is copied.
+    pub source: LvName,
+    /// The copy.
+    pub lv: LvName,
+    /// Its tags, from its first moment.
+    pub tags: Tags,
+}
+
 /// A change of tags in one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagChange {
@@ -125,6 +136,16 @@ pub enum Command {
         /// Its tags, from its first moment.
         tags: Tags,
     },
+    /// Make read-only copies of several thin volumes as they are at one instant. If it fails, some may
+    /// be there.
+    CopyTogether {
+        /// The group.
+        vg: VgName,
+        /// The copies.
+        copies: Vec<NewCopy>,
+    },
+    /// Let those devices of a group go on that a dead agent left suspended.
+    Resume(VgName),
     /// Change tags.
     Tag(TagChange),
     /// Enlarge a volume or a pool.
@@ -302,6 +323,8 @@ impl Command {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Scan(vg)
+            | Self::Resume(vg)
+            | Self::CopyTogether { vg, .. }
             | Self::CreateGroup { vg, .. }
             | Self::CreatePool { vg, .. }
             | Self::Copy { vg, .. }
@@ -349,6 +372,10 @@ impl Command {
             Self::CreatePool { vg, pool, .. } => format!("creation of pool {vg}/{pool}"),
             Self::Create(new) => format!("creation of {}/{}", new.vg, new.lv),
             Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),
+            Self::CopyTogether { vg, copies } => {
+                format!("copies of {} volumes of {vg} at once", copies.len())
+            }
+            Self::Resume(vg) => format!("resumption of {vg}"),
             Self::Tag(change) => format!("tagging of {}/{}", change.vg, change.lv),
             Self::Extend { vg, lv, size } => format!("growth of {vg}/{lv} to {size}"),
             Self::ExtendMetadata { vg, pool, size } => {

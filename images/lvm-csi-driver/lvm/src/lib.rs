@@ -23,7 +23,7 @@ pub mod sim;
 pub mod tags;
 
 pub use backend::{Backend, Reply};
-pub use command::{Command, Key, Lane, Limits, NewLv, TagChange};
+pub use command::{Command, Key, Lane, Limits, NewCopy, NewLv, TagChange};
 pub use device::{Device, Filesystem, Found, Mount, MountKind, Usage};
 pub use error::LvmError;
 pub use executor::{Deadlines, Executor};

@@ -11,6 +11,7 @@ mod inventory;
 mod perform;
 mod pools;
 mod run;
+mod together;
 
 pub use actor::Actor;
 pub use inventory::{Inventory, Located};

@@ -2,9 +2,9 @@
 
 use super::Agent;
 use super::actor::failure;
-use crate::object::{Volume, VolumeId, lv_name};
+use crate::object::{Origin, Volume, VolumeId, lv_name};
 use crate::store::StoreError;
-use ingot_lvm::{Command as Lvm, Layout, LvmError, NewLv, Space, TagChange, Tags};
+use ingot_lvm::{Command as Lvm, Group, Layout, LvmError, NewLv, Space, TagChange, Tags};
 use ingot_volume_brain::{
     Bytes, Command, Failure, FilesystemTag, LvState, Phase, Report, Version, VgName,
 };
@@ -12,11 +12,11 @@ use ingot_volume_brain::{
 /// Failure and the words for it.
 pub(super) type Failed = (Failure, String);
 
-fn lvm(error: LvmError) -> Failed {
+pub(super) fn lvm(error: LvmError) -> Failed {
     (failure(&error), error.to_string())
 }
 
-fn api(error: StoreError) -> Failed {
+pub(super) fn api(error: StoreError) -> Failed {
     let failure = match error {
         StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Exists(_) => {
             Failure::Conflict
@@ -61,7 +61,13 @@ impl Agent {
             Command::Release(version) => self.store.delete(&key, version).await.map_err(api),
             Command::CreateLv => self.create(&wanted(wish)?).await,
             Command::Grow(to) => self.grow(&wanted(wish)?, to).await,
-            Command::MarkReady => self.mark(id, LvState::Ready).await,
+            Command::MarkReady => {
+                let group = wish.and_then(|(_, volume)| volume.group);
+                if let Some(group) = group {
+                    self.whole(id, vg, &group).await?;
+                }
+                self.mark(id, LvState::Ready).await
+            }
             Command::MarkDeleting => self.mark(id, LvState::Deleting).await,
             Command::Quarantine => self.mark(id, LvState::Quarantined).await,
             Command::RemoveLv => self.remove(id, vg).await,
@@ -69,6 +75,9 @@ impl Agent {
     }
 
     async fn create(&self, volume: &Volume) -> Result<(), Failed> {
+        if let Some(group) = &volume.group {
+            return self.create_together(volume, group).await;
+        }
         let _gate = self.gate(&volume.vg).await;
         let group = self.inventory.refresh(&volume.vg).await.map_err(lvm)?;
         self.room(volume, volume.size).await?;
@@ -94,21 +103,8 @@ impl Agent {
             return self.executor.change(Lvm::Create(new)).await.map_err(lvm);
         };
         let source = lv_name(origin.kind, origin.uid);
-        let ready = |tags: &Tags| tags.state == LvState::Ready;
-        let found = group.lv(&source);
-        let Some((parent, size)) =
-            found.and_then(|lv| Some((lv.tags.clone().filter(ready)?, lv.size)))
-        else {
-            let reason = format!(
-                "its source {} is not on node {}; create it from a source that exists",
-                origin.id, self.config.node
-            );
-            return Err((Failure::Impossible, reason));
-        };
-        tags.filesystem = parent.filesystem;
-        tags.encrypted = parent.encrypted;
-        tags.copied = true;
-        tags.parent = Some(parent.uid);
+        let (parent, size) = self.source(&group, origin)?;
+        tags = copied(tags, &parent);
         if size < volume.size {
             tags.state = LvState::New;
         }
@@ -120,6 +116,20 @@ impl Agent {
             tags,
         };
         self.executor.change(copy).await.map_err(lvm)
+    }
+
+    /// The tags and the size of what is to be copied.
+    pub(super) fn source(&self, group: &Group, origin: &Origin) -> Result<(Tags, Bytes), Failed> {
+        let ready = |tags: &Tags| tags.state == LvState::Ready;
+        let found = group.lv(&lv_name(origin.kind, origin.uid));
+        let found = found.and_then(|lv| Some((lv.tags.clone().filter(ready)?, lv.size)));
+        found.ok_or_else(|| {
+            let reason = format!(
+                "its source {} is not on node {}; create it from a source that exists",
+                origin.id, self.config.node
+            );
+            (Failure::Impossible, reason)
+        })
     }
 
     async fn grow(&self, volume: &Volume, to: Bytes) -> Result<(), Failed> {
@@ -139,7 +149,7 @@ impl Agent {
     }
 
     /// A thin pool takes any promise; so it is refused here. Thick ones LVM refuses itself.
-    async fn room(&self, volume: &Volume, more: Bytes) -> Result<(), Failed> {
+    pub(super) async fn room(&self, volume: &Volume, more: Bytes) -> Result<(), Failed> {
         let Layout::Thin { pool } = &volume.layout else {
             return Ok(());
         };
@@ -222,6 +232,17 @@ impl Agent {
             }
             Err(error) => Err(lvm(error)),
         }
+    }
+}
+
+/// The tags of a copy: what is on it is what is on its source.
+pub(super) fn copied(tags: Tags, parent: &Tags) -> Tags {
+    Tags {
+        filesystem: parent.filesystem,
+        encrypted: parent.encrypted,
+        copied: true,
+        parent: Some(parent.uid),
+        ..tags
     }
 }
 

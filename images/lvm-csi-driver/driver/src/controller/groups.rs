@@ -8,6 +8,7 @@ use crate::store::{self, StoreError};
 use ingot_csi_proto::v1;
 use ingot_lvm::Kind;
 use ingot_volume_brain::{NameHash, Phase, Version};
+use std::collections::BTreeSet;
 
 impl ControllerService {
     pub(super) async fn create_group(
@@ -26,14 +27,15 @@ impl ControllerService {
         let group = self.group_object(&request.name, volumes).await?;
         let id = group.id();
         let mut written = Vec::new();
-        for (volume, name) in group.volumes.iter().zip(&group.snapshots) {
+        // The first comes last: it is the one with which all are taken.
+        for (volume, name) in group.volumes.iter().zip(&group.snapshots).rev() {
             match self.snapshot_of(name, volume, Some(&id)).await {
                 Ok(snapshot) => written.push(snapshot),
                 Err(problem) => return Err(self.give_up(&group, problem).await),
             }
         }
         let mut made = Vec::new();
-        for snapshot in written {
+        for snapshot in written.into_iter().rev() {
             match self.until_made(VolumeId::of(&snapshot)).await {
                 Ok(snapshot) => made.push(snapshot),
                 Err(problem @ Problem::NoRoom(_)) => {
@@ -71,16 +73,15 @@ impl ControllerService {
                     "group snapshot {name:?} exists, of other volumes; use another name or delete it"
                 )));
             }
-            let mut nodes = Vec::new();
+            let mut pools = BTreeSet::new();
             for volume in &volumes {
-                nodes.push(self.existing(Kind::Volume, volume).await?.1.node);
+                let (_, found) = self.existing(Kind::Volume, volume).await?;
+                pools.insert(format!("{} of node {}", found.pool, found.node));
             }
-            nodes.sort();
-            nodes.dedup();
-            if nodes.len() > 1 {
+            let pools: Vec<_> = pools.into_iter().collect();
+            if let [one, other, ..] = pools.as_slice() {
                 return Err(Problem::Precondition(format!(
-                    "the volumes are on nodes {} and {}; a group snapshot is of volumes of one node",
-                    nodes[0], nodes[1]
+                    "the volumes are in pools {one} and {other}; a group snapshot is of volumes of one pool, since they are taken at one instant"
                 )));
             }
             let snapshots = volumes

@@ -367,7 +367,7 @@ async fn every_point_of_death_converges() {
         for end in [End::Killed, End::PowerCut] {
             points.push((step, Passage::Before, end));
             points.push((step, Passage::After, end));
-            if name.starts_with("mkfs") {
+            if name.starts_with("mkfs") || name.starts_with("copies of") {
                 points.push((step, Passage::During, end));
             }
         }

@@ -14,4 +14,5 @@ mod raw;
 mod refusals;
 mod replay;
 mod sanity;
+mod together;
 mod trouble;

@@ -125,7 +125,9 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             "--ignoreactivationskip",
             &path(vg, lv),
         ]),
+        Command::Resume(vg) => put(&["vgchange", "--refresh", vg.as_str()]),
         Command::Probe(_)
+        | Command::CopyTogether { .. }
         | Command::DeviceSize(_)
         | Command::Erase { .. }
         | Command::MakeFilesystem { .. }

@@ -11,6 +11,7 @@ mod mountinfo;
 mod mounts;
 mod program;
 mod report;
+mod together;
 mod view;
 
 pub use argv::arguments;
@@ -135,6 +136,8 @@ impl Backend for Real {
             | Command::ExtendMetadata { vg, .. }
             | Command::Remove { vg, .. }
             | Command::Activate { vg, .. } => self.lvm(vg, command),
+            Command::CopyTogether { vg, copies } => self.copy_together(vg, copies),
+            Command::Resume(vg) => self.resume(vg),
             Command::Create(new) => self.lvm(&new.vg, command),
             Command::Tag(change) => self.lvm(&change.vg, command),
             Command::Probe(device) => Self::probe(device).map(Reply::Found),

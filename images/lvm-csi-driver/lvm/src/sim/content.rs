@@ -141,6 +141,11 @@ impl State {
 
     /// The half of a command; those that LVM commits in one write have no half.
     pub fn tear(&mut self, command: &Command) {
+        if let Command::CopyTogether { vg, copies } = command {
+            let half = copies.len().div_ceil(2);
+            // What cannot be copied leaves nothing, in half or whole.
+            let _ = self.copy_together(vg, &copies[..half]);
+        }
         if let Command::MakeFilesystem { device, filesystem } = command
             && self.make_filesystem(device, *filesystem).is_ok()
             && let Ok(content) = self.content(device)

@@ -167,6 +167,8 @@ impl State {
                 read_only,
                 tags,
             } => self.copy(vg, source, lv, *read_only, tags),
+            Command::CopyTogether { vg, copies } => self.copy_together(vg, copies),
+            Command::Resume(_) => Ok(Reply::Done),
             Command::Tag(change) => self.tag(change),
             Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
             Command::ExtendMetadata { vg, pool, size } => self.extend_metadata(vg, pool, *size),

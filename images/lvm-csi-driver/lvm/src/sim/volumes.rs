@@ -3,7 +3,7 @@
 use super::content::Content;
 use super::state::{EXTENT, GroupState, PoolState, State, Volume, missing};
 use crate::backend::Reply;
-use crate::command::{NewLv, TagChange};
+use crate::command::{NewCopy, NewLv, TagChange};
 use crate::device::Device;
 use crate::error::LvmError;
 use crate::group::{Group, Lv, Pv};
@@ -158,6 +158,17 @@ impl State {
             ..new_volume(origin.size, origin.layout.clone())
         };
         group.lvs.insert(lv.clone(), copy);
+        Ok(Reply::Done)
+    }
+
+    pub fn copy_together(&mut self, vg: &VgName, copies: &[NewCopy]) -> Result<Reply, LvmError> {
+        let before = self.group(vg)?.clone();
+        for NewCopy { source, lv, tags } in copies {
+            if let Err(error) = self.copy(vg, source, lv, true, tags) {
+                *self.group(vg)? = before;
+                return Err(error);
+            }
+        }
         Ok(Reply::Done)
     }
 

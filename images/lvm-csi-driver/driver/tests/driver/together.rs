@@ -1,0 +1,163 @@
+//! Snapshots of a group are of one instant, also after a death in their midst.
+
+use crate::bed::request::{GIB, create, from_snapshot, mount};
+use crate::bed::store::FusedStore;
+use crate::bed::{Bed, config, disks};
+use ingot_csi_proto::v1;
+use ingot_csi_proto::v1::group_controller_server::GroupController;
+use ingot_lvm::{Device, Fuse, Kind, Passage, Sim};
+use ingot_lvm_csi::object::VolumeId;
+use ingot_lvm_csi::store::MemoryStore;
+use ingot_volume_brain::{LvName, VgName};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Code, Request, Status};
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn device(volume: &v1::Volume) -> Device {
+    let id = VolumeId::parse(Kind::Volume, &volume.volume_id).expect("an id");
+    let vg = VgName::new("ingot-thin").expect("a name");
+    Device::lv(&vg, &LvName::volume(id.uid))
+}
+
+async fn used(bed: &Bed, name: &str, folder: &Path) -> v1::Volume {
+    let volume = bed.create(create(name, GIB, &[("pool", "thin")])).await;
+    let volume = volume.expect("created");
+    let place = folder.join(name);
+    std::fs::create_dir_all(&place).expect("made");
+    bed.stage(&volume.volume_id, &place, &mount(""))
+        .await
+        .expect("staged");
+    volume
+}
+
+async fn group(bed: &Bed, volumes: &[v1::Volume]) -> Result<v1::VolumeGroupSnapshot, Status> {
+    let request = v1::CreateVolumeGroupSnapshotRequest {
+        name: "group".into(),
+        source_volume_ids: volumes.iter().map(|v| v.volume_id.clone()).collect(),
+        ..v1::CreateVolumeGroupSnapshotRequest::default()
+    };
+    let taken = bed
+        .controller
+        .create_volume_group_snapshot(Request::new(request))
+        .await?;
+    Ok(taken.into_inner().group_snapshot.expect("one"))
+}
+
+/// Takes a group with a death at a step; what its snapshots show, and the steps.
+async fn taken(point: Option<(usize, Passage)>) -> (Vec<Option<String>>, Vec<String>) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let sim = Arc::new(Sim::new(disks()));
+    let memory = Arc::new(MemoryStore::default());
+    let start = |fuse: &Fuse| {
+        let store = FusedStore::new(Arc::clone(&memory), fuse.clone());
+        Bed::with(config("node-1"), Arc::clone(&sim), store, fuse.clone())
+    };
+    let bed = start(&Fuse::default());
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    for name in NAMES {
+        volumes.push(used(&bed, name, folder.path()).await);
+    }
+    let write = |text: &str| {
+        for volume in &volumes {
+            sim.write(&device(volume), "file", text).expect("written");
+        }
+    };
+    write("before");
+    drop(bed);
+    let fuse = match point {
+        Some((step, passage)) => Fuse::armed(step, passage),
+        None => Fuse::default(),
+    };
+    let mut bed = start(&fuse);
+    let died = async {
+        while !fuse.blown() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let first = tokio::select! {
+        answer = group(&bed, &volumes) => Some(answer),
+        () = died => None,
+    };
+    let steps = fuse.steps();
+    if fuse.blown() {
+        bed.kill().await;
+        write("after");
+        bed = start(&Fuse::default());
+    }
+    let taken = match first {
+        Some(Ok(taken)) => taken,
+        _ => group(&bed, &volumes).await.expect("taken after all"),
+    };
+    assert!(taken.ready_to_use && taken.snapshots.len() == NAMES.len());
+    let mut shown = Vec::new();
+    for (number, snapshot) in taken.snapshots.iter().enumerate() {
+        let mut restore = create(&format!("r{number}"), GIB, &[("pool", "thin")]);
+        restore.volume_content_source = from_snapshot(&snapshot.snapshot_id);
+        let restored = bed.create(restore).await.expect("restored");
+        shown.push(sim.read(&device(&restored), "file"));
+    }
+    (shown, steps)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_snapshots_show_one_instant_wherever_the_driver_dies() {
+    let (shown, steps) = taken(None).await;
+    assert_eq!(shown, vec![Some("before".to_owned()); NAMES.len()]);
+    let copies = steps.iter().filter(|step| step.starts_with("cop")).count();
+    assert_eq!(copies, 1, "one command takes them all: {steps:#?}");
+    let mut torn = 0;
+    for step in 0..steps.len() {
+        for passage in [Passage::Before, Passage::During, Passage::After] {
+            let (shown, steps) = taken(Some((step, passage))).await;
+            let first = shown[0].clone();
+            assert!(
+                first.is_some() && shown.iter().all(|text| *text == first),
+                "step {step} {passage:?} ({:?}): {shown:?}",
+                steps.last()
+            );
+            let last = steps.last().map(String::as_str).unwrap_or_default();
+            torn += usize::from(passage == Passage::During && last.starts_with("copies of"));
+        }
+    }
+    assert_eq!(torn, 1, "one death was in the midst of the copies");
+}
+
+#[tokio::test]
+async fn volumes_of_two_pools_are_no_group() {
+    let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
+    bed.agent.prepare_pools().await;
+    let thin = used(&bed, "thin", folder.path()).await;
+    let thick = bed.create(create("thick", GIB, &[("pool", "thick")])).await;
+    let error = group(&bed, &[thin, thick.expect("created")]).await;
+    let error = error.expect_err("two pools");
+    assert_eq!(error.code(), Code::FailedPrecondition);
+    assert!(
+        error
+            .message()
+            .contains("in pools thick of node node-1 and thin of node node-1"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_fit_leaves_nothing() {
+    let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    for name in NAMES {
+        volumes.push(used(&bed, name, folder.path()).await);
+    }
+    // Room for two more, of the three that are needed.
+    let (_, largest) = bed.capacity(&[("pool", "thin")]).await.expect("capacity");
+    bed.create(create("big", largest - 2 * GIB, &[("pool", "thin")]))
+        .await
+        .expect("created");
+    let error = group(&bed, &volumes).await.expect_err("no room");
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+    let (_, left) = bed.capacity(&[("pool", "thin")]).await.expect("capacity");
+    assert_eq!(left, 2 * GIB, "nothing is left of it");
+}
