@@ -19,9 +19,16 @@ pub enum Passage {
     After,
 }
 
+/// Which step is the last.
+#[derive(Debug)]
+enum Point {
+    Number(usize),
+    Named(String),
+}
+
 #[derive(Debug, Default)]
 struct Wire {
-    armed: Option<(usize, Passage)>,
+    armed: Option<(Point, Passage)>,
     blown: bool,
     steps: Vec<String>,
 }
@@ -35,7 +42,14 @@ impl Fuse {
     /// Crashes at the step of that number, counted from 0.
     pub fn armed(step: usize, passage: Passage) -> Self {
         let fuse = Self::default();
-        fuse.wire().armed = Some((step, passage));
+        fuse.wire().armed = Some((Point::Number(step), passage));
+        fuse
+    }
+
+    /// Crashes at the first step whose name begins so.
+    pub fn armed_at(name: &str, passage: Passage) -> Self {
+        let fuse = Self::default();
+        fuse.wire().armed = Some((Point::Named(name.into()), passage));
         fuse
     }
 
@@ -51,8 +65,12 @@ impl Fuse {
         }
         let number = wire.steps.len();
         wire.steps.push(name.into());
+        let here = |point: &Point| match point {
+            Point::Number(at) => *at == number,
+            Point::Named(begin) => name.starts_with(begin.as_str()),
+        };
         match wire.armed {
-            Some((at, passage)) if at == number => {
+            Some((ref point, passage)) if here(point) => {
                 wire.blown = passage != Passage::Through;
                 passage
             }
