@@ -1,5 +1,5 @@
 //! Builds the states catalog and the cluster's manifests into the program, so that a host needs one
-//! file and cannot have states of another version.
+//! file and cannot have states of another version. The definitions of snapshots are upstream's own.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,44 @@ fn main() {
         &out.join("manifests.rs"),
         &|_| true,
     );
+    embed(
+        "STORAGE_DEFINITIONS",
+        &here.join("../../images/lvm-csi-driver/crds"),
+        &out.join("storage_definitions.rs"),
+        &|_| true,
+    );
+    let trains = here.join("../../images/trains/addons");
+    println!(
+        "cargo::rerun-if-changed={}",
+        trains.join("go.sum").display()
+    );
+    embed(
+        "SNAPSHOT_DEFINITIONS",
+        &module(&trains, SNAPSHOT_CLIENT).join("config/crd"),
+        &out.join("snapshot_definitions.rs"),
+        &|path| !path.ends_with("kustomization.yaml"),
+    );
+}
+
+/// Where the definitions of snapshots come from: the module that the snapshotter is built with.
+const SNAPSHOT_CLIENT: &str = "github.com/kubernetes-csi/external-snapshotter/client/v8";
+
+/// Where go keeps a module that go.mod of that folder pins and go.sum makes sure of.
+fn module(folder: &Path, module: &str) -> PathBuf {
+    let output = std::process::Command::new("go")
+        .args(["mod", "download", "-json", module])
+        .current_dir(folder)
+        .output()
+        .expect("go cannot be started; install Go (see README)");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    match answer["Dir"].as_str() {
+        Some(found) if output.status.success() => found.into(),
+        _ => panic!(
+            "go cannot fetch {module}: {}{}; check the network or GOPROXY",
+            answer["Error"].as_str().unwrap_or_default(),
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    }
 }
 
 fn embed(name: &str, root: &Path, into: &Path, keep: &dyn Fn(&Path) -> bool) {

@@ -1,14 +1,18 @@
-//! Compiles csi.proto of the version that go.mod pins; go.sum makes sure of its bytes.
+//! Compiles csi.proto of the version that go.mod pins, whose bytes go.sum makes sure of, and the
+//! kubelet's small interface for plugins.
 
 use serde_json::Value;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// Written out here: its module would come with many others.
+const REGISTRATION: &str = "proto/registration.proto";
+
 const MODULE: &str = "github.com/container-storage-interface/spec";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for input in ["build.rs", "go.mod", "go.sum"] {
+    for input in ["build.rs", "go.mod", "go.sum", REGISTRATION] {
         println!("cargo:rerun-if-changed={input}");
     }
     let folder = specification()?;
@@ -18,6 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // The comments of the specification are Markdown only by chance.
         .disable_comments(["."])
         .compile_fds(descriptors)?;
+    let registration = protox::compile([REGISTRATION], ["proto"])?;
+    tonic_prost_build::configure()
+        .disable_comments(["."])
+        .compile_fds(registration)?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod nodes;
 mod owned_flags;
 mod paths;
 mod registries;
+mod storage;
 
 use crate::files::FileProbe;
 use crate::finding::Report;

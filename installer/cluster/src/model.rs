@@ -218,6 +218,11 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_control_plane())
     }
 
+    /// Whether volumes are made on the disks of any node.
+    pub fn has_storage(&self) -> bool {
+        self.nodes.iter().any(|node| !node.pools.is_empty())
+    }
+
     /// The address of the Service `kubernetes`: the first of the Service range.
     pub fn api_service_address(&self) -> Option<IpAddr> {
         self.network.service_cidr.nth(1)
@@ -295,7 +300,7 @@ pub struct Registry {
 }
 
 /// A server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
     /// Its name in the cluster.
@@ -308,6 +313,42 @@ pub struct Node {
     pub access: Access,
     /// Labels of its Node object.
     pub labels: BTreeMap<String, String>,
+    /// Its disks that volumes are made on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<Pool>,
+}
+
+/// Disks of a server in one LVM volume group, in the form of the StorageNode object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    /// The name by which storage classes ask for it.
+    pub name: String,
+    /// The volume group.
+    pub volume_group: String,
+    /// The disks.
+    pub devices: Vec<String>,
+    /// The thin pool, if volumes are thin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thin: Option<Thin>,
+}
+
+/// A thin pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Thin {
+    /// Name of its logical volume.
+    pub pool: String,
+    /// Its size when it is made, with a binary unit.
+    pub size: String,
+    /// What it may promise.
+    pub guard: Guard,
+}
+
+/// What a thin pool may promise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Promised size over real size, at most.
+    pub ratio: f64,
 }
 
 impl Node {

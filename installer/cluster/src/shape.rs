@@ -62,10 +62,12 @@ fn fit_at(node: &Node, schema: &Json, place: &str, report: &mut Report) -> Optio
 
 /// Whether a schema admits a type; one without types admits all.
 fn has_type(schema: &Json, kind: &str) -> bool {
+    // A whole number is a number (JSON Schema 2020-12, validation, section 6.1.1).
+    let is = |one: &Json| one == kind || (one == "number" && kind == "integer");
     match schema.get("type") {
         None => choices(schema).is_none(),
-        Some(Json::Array(kinds)) => kinds.iter().any(|one| one == kind),
-        Some(one) => one == kind,
+        Some(Json::Array(kinds)) => kinds.iter().any(is),
+        Some(one) => is(one),
     }
 }
 
@@ -160,6 +162,10 @@ fn wanted(schema: &Json, found: &Value) -> (&'static str, &'static str) {
         Some("string") if scalar => ("text", "put it in quotes"),
         Some("string") => ("text", "write one value on the line of the field"),
         Some("integer") => ("a whole number", "write digits only, without quotes"),
+        Some("number") => (
+            "a number",
+            "write digits and at most one point, without quotes",
+        ),
         Some("boolean") => ("true or false", "write `true` or `false`, without quotes"),
         Some("array") => ("a list", "begin each of its items with `- `"),
         Some("object") => ("a mapping", "write its fields below it, indented"),

@@ -245,6 +245,46 @@ pub struct Node {
     pub ssh: Option<NodeSsh>,
     /// Labels of its Node object.
     pub labels: Option<BTreeMap<String, String>>,
+    /// Disks of this server that the cluster makes volumes on. The storage driver is installed when
+    /// at least one node has some.
+    pub storage: Option<Storage>,
+}
+
+/// Disks of a server that are given to the cluster.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Storage {
+    /// The pools that volumes are made in.
+    #[schemars(required, extend("minItems" = 1))]
+    pub pools: Option<Vec<Option<Pool>>>,
+}
+
+/// A pool: disks in one LVM volume group, and how volumes are made in it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pool {
+    /// The name by which storage classes ask for it: 1 to 55 lower-case letters, digits and hyphens.
+    #[schemars(required, extend("maxLength" = 55))]
+    pub name: Option<String>,
+    /// The volume group, of this pool alone; `ingot-` and the name of the pool when not given.
+    pub volume_group: Option<String>,
+    /// Its disks, by names that survive a reboot, below `/dev/disk/by-id`. They must be empty.
+    #[schemars(required, extend("minItems" = 1))]
+    pub devices: Option<Vec<Option<String>>>,
+    /// Makes volumes that take space when they are written to; without it they take all at once.
+    pub thin: Option<Thin>,
+}
+
+/// A thin pool.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Thin {
+    /// Its size when it is made, such as `100GiB`; the guard lets it grow into the rest of the disks.
+    #[schemars(required)]
+    pub size: Option<String>,
+    /// Promised size over real size, at most.
+    #[schemars(extend("default" = 1), range(min = 0.1, max = 100))]
+    pub ratio: Option<f64>,
 }
 
 /// What a server does in the cluster.

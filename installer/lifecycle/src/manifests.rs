@@ -1,7 +1,12 @@
 //! The objects that make a bare API server a cluster: access rules, kube-proxy, flannel, CoreDNS,
-//! metrics-server. Pure: templates built into the program, rendered with the cluster's settings.
+//! metrics-server, storage. Pure: templates built into the program, rendered with the cluster's settings.
 
 include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
+include!(concat!(env!("OUT_DIR"), "/storage_definitions.rs"));
+include!(concat!(env!("OUT_DIR"), "/snapshot_definitions.rs"));
+
+/// The manifests of storage, for clusters that have some.
+const STORAGE: &str = "60-storage.yaml.tera";
 
 /// All objects as YAML documents, in the order of application.
 ///
@@ -10,8 +15,18 @@ include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 pub fn render(settings: &serde_json::Value) -> Result<String, String> {
     let context =
         tera::Context::from_serialize(settings).map_err(|error| crate::error::chain(&error))?;
+    let storage = settings["storage_nodes"]
+        .as_array()
+        .is_some_and(|nodes| !nodes.is_empty());
     let mut all = String::new();
-    for (name, template) in MANIFESTS {
+    if storage {
+        for (_, definition) in STORAGE_DEFINITIONS.iter().chain(SNAPSHOT_DEFINITIONS) {
+            all.push_str("---\n");
+            all.push_str(definition);
+        }
+    }
+    let wanted = |name: &str| storage || name != STORAGE;
+    for (name, template) in MANIFESTS.iter().filter(|(name, _)| wanted(name)) {
         let text = tera::Tera::one_off(template, &context, false)
             .map_err(|error| format!("{name}: {}", crate::error::chain(&error)))?;
         all.push_str("---\n");
@@ -20,14 +35,16 @@ pub fn render(settings: &serde_json::Value) -> Result<String, String> {
     Ok(all)
 }
 
+/// The label of nodes whose storage agent shall run.
+const STORAGE_NODE: &str = "storage.ingot.dev/node";
+
 /// The labels of a node that only an administrator may set.
-pub fn node(
-    name: &str,
-    roles: &[ingot_cluster::Role],
-    labels: &std::collections::BTreeMap<String, String>,
-) -> String {
-    let mut all = labels.clone();
-    for role in roles {
+pub fn node(node: &ingot_cluster::Node) -> String {
+    let mut all = node.labels.clone();
+    if !node.pools.is_empty() {
+        all.insert(STORAGE_NODE.into(), String::new());
+    }
+    for role in &node.roles {
         let role = match role {
             ingot_cluster::Role::ControlPlane => "control-plane",
             ingot_cluster::Role::Worker => "worker",
@@ -35,7 +52,7 @@ pub fn node(
         all.insert(format!("node-role.kubernetes.io/{role}"), String::new());
     }
     let object = serde_json::json!({
-        "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": all },
+        "apiVersion": "v1", "kind": "Node", "metadata": { "name": node.name, "labels": all },
     });
     format!("---\n{object}\n")
 }

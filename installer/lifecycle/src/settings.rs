@@ -71,6 +71,24 @@ pub const REQUIRED: [&str; 15] = [
     "runc",
 ];
 
+/// The components of storage, for clusters that have some.
+pub const STORAGE: [&str; 5] = [
+    "csi-provisioner",
+    "csi-resizer",
+    "csi-snapshotter",
+    "lvm-csi-driver",
+    "snapshot-controller",
+];
+
+/// The components a bundle must have for that cluster.
+pub fn required(cluster: &Cluster) -> Vec<&'static str> {
+    let storage = cluster.has_storage().then_some(STORAGE);
+    REQUIRED
+        .into_iter()
+        .chain(storage.into_iter().flatten())
+        .collect()
+}
+
 /// The programs a node needs on its host.
 pub fn programs(node: &Node) -> &'static [&'static str] {
     if node.is_control_plane() {
@@ -123,6 +141,12 @@ pub fn manifest_settings(
     let mut settings = cluster_settings(cluster, release);
     settings["cluster_ca"] = cluster_ca.into();
     settings["site_dns"] = site_dns.into();
+    settings["storage_nodes"] = cluster
+        .nodes
+        .iter()
+        .filter(|node| !node.pools.is_empty())
+        .map(|node| json!({ "name": node.name, "pools": node.pools }))
+        .collect();
     settings["replicas"] = if cluster.nodes.len() > 1 { 2 } else { 1 }.into();
     settings
 }

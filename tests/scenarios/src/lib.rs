@@ -15,6 +15,7 @@ pub mod leftovers;
 pub mod outcome;
 pub mod phases;
 pub mod stage;
+pub mod volume;
 pub mod wait;
 pub mod workload;
 

@@ -109,6 +109,14 @@ pub enum ConfigError {
         /// Where and why.
         source: serde_yaml::Error,
     },
+    /// Its object is not what was expected.
+    #[error("StorageNode {node}: {reason}")]
+    Object {
+        /// The node.
+        node: String,
+        /// Where and why.
+        reason: String,
+    },
     /// Its parts do not go together.
     #[error("pool {pool:?}: {reason}")]
     Pool {

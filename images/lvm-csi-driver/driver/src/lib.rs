@@ -13,5 +13,6 @@ pub mod node;
 pub mod object;
 pub mod parameters;
 pub mod problem;
+pub mod registration;
 pub mod server;
 pub mod store;

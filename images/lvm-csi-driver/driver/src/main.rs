@@ -1,14 +1,17 @@
 //! The program `lvm-csi-driver`: `agent` on each node, `controller` once or twice a cluster.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
 use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
 use ingot_lvm_csi::node::NodeService;
+use ingot_lvm_csi::registration::register;
 use ingot_lvm_csi::server::{Services, serve};
-use ingot_lvm_csi::store::DirectoryStore;
-use ingot_volume_brain::Bytes;
+use ingot_lvm_csi::store::kube::{self, Configuration, KubeStore, Role};
+use ingot_lvm_csi::store::{DirectoryStore, Store};
+use ingot_volume_brain::{Bytes, NodeName};
 use nix::fcntl::{Flock, FlockArg};
 use std::error::Error;
 use std::fs::File;
@@ -29,35 +32,63 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Part {
     /// Own the volumes of this node and serve the CSI Node service.
-    Agent {
-        /// The node's configuration.
-        #[arg(long, default_value = "/etc/ingot/storage.yaml")]
-        config: PathBuf,
-        /// Socket that kubelet connects to.
-        #[arg(long, default_value = "/run/ingot/csi-node.sock")]
-        socket: PathBuf,
-        /// Directory of the objects.
-        #[arg(long, default_value = "/var/lib/ingot/storage")]
-        store: PathBuf,
-        /// Use a simulated node, kept in this file, instead of LVM.
-        #[arg(long)]
-        simulate: Option<PathBuf>,
-        /// Serve the Controller service on the same socket, for a single machine.
-        #[arg(long)]
-        with_controller: bool,
-    },
+    Agent(AgentOptions),
     /// Serve the CSI Controller service.
-    Controller {
-        /// Socket that the sidecars connect to.
-        #[arg(long, default_value = "/run/ingot/csi-controller.sock")]
-        socket: PathBuf,
-        /// Directory of the objects.
-        #[arg(long, default_value = "/var/lib/ingot/storage")]
-        store: PathBuf,
-        /// Seconds a request waits for the owner of a volume, before it is to be asked again.
-        #[arg(long, default_value_t = PATIENCE)]
-        patience: u64,
-    },
+    Controller(ControllerOptions),
+}
+
+/// Where the objects are.
+#[derive(Args)]
+struct Objects {
+    /// Keep the objects in the Kubernetes API.
+    #[arg(long, conflicts_with = "store")]
+    kubernetes: bool,
+    /// How to reach it; without one, as the service account of the pod.
+    #[arg(long, requires = "kubernetes")]
+    kubeconfig: Option<PathBuf>,
+    /// Keep the objects in this directory, for a single machine.
+    #[arg(long, default_value = "/var/lib/ingot/storage")]
+    store: PathBuf,
+}
+
+#[derive(Args)]
+struct AgentOptions {
+    #[command(flatten)]
+    objects: Objects,
+    /// The node's configuration, unless it is in the Kubernetes API.
+    #[arg(
+        long,
+        default_value = "/etc/ingot/storage.yaml",
+        conflicts_with = "kubernetes"
+    )]
+    config: PathBuf,
+    /// Name of the node, whose StorageNode is the configuration.
+    #[arg(long, env = "NODE_NAME", required_if_eq("kubernetes", "true"))]
+    node: Option<NodeName>,
+    /// Socket that kubelet connects to.
+    #[arg(long, default_value = "/run/ingot/csi-node.sock")]
+    socket: PathBuf,
+    /// Where the kubelet looks for plugins; without it the driver is not made known to it.
+    #[arg(long)]
+    plugins_registry: Option<PathBuf>,
+    /// Use a simulated node, kept in this file, instead of LVM.
+    #[arg(long)]
+    simulate: Option<PathBuf>,
+    /// Serve the Controller service on the same socket, for a single machine.
+    #[arg(long)]
+    with_controller: bool,
+}
+
+#[derive(Args)]
+struct ControllerOptions {
+    #[command(flatten)]
+    objects: Objects,
+    /// Socket that the sidecars connect to.
+    #[arg(long, default_value = "/run/ingot/csi-controller.sock")]
+    socket: PathBuf,
+    /// Seconds a request waits for the owner of a volume, before it is to be asked again.
+    #[arg(long, default_value_t = PATIENCE)]
+    patience: u64,
 }
 
 /// Seconds a request waits for the owner of a volume.
@@ -66,18 +97,8 @@ const PATIENCE: u64 = 10;
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().part {
-        Part::Agent {
-            config,
-            socket,
-            store,
-            simulate,
-            with_controller,
-        } => agent(&config, &socket, &store, simulate, with_controller).await,
-        Part::Controller {
-            socket,
-            store,
-            patience,
-        } => controller(&socket, &store, Duration::from_secs(patience)).await,
+        Part::Agent(options) => agent(options).await,
+        Part::Controller(options) => controller(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,23 +109,50 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn agent(
-    config: &Path,
-    socket: &Path,
-    store: &Path,
-    simulate: Option<PathBuf>,
-    with_controller: bool,
+/// The end of the program, for all who have to end.
+type End = Shared<BoxFuture<'static, ()>>;
+
+async fn agent(options: AgentOptions) -> Result<(), Box<dyn Error>> {
+    let end = ended()?.boxed().shared();
+    let _alone = alone(&options.socket)?;
+    let node = options.node.clone().filter(|_| options.objects.kubernetes);
+    let Some(node) = node else {
+        let config = NodeConfig::read(&options.config)?;
+        let store = DirectoryStore::open(&options.objects.store)?;
+        return run_agent(&options, config, store, end).await;
+    };
+    let client = kube::connect(options.objects.kubeconfig.as_deref()).await?;
+    let configuration = Configuration::of(client.clone(), node.clone());
+    let config = tokio::select! {
+        config = configuration.wait() => config,
+        () = end.clone() => return Ok(()),
+    };
+    let store = KubeStore::new(client, Role::Agent(node));
+    let other = config.clone();
+    let end = async move {
+        tokio::select! {
+            () = end => {}
+            // Pools, executors and guards are made for one configuration; whoever started the
+            // program starts it again.
+            () = configuration.replaced(&other) => eprintln!("the StorageNode changed: ending"),
+        }
+    };
+    run_agent(&options, config, store, end.boxed().shared()).await
+}
+
+async fn run_agent(
+    options: &AgentOptions,
+    config: NodeConfig,
+    store: Arc<dyn Store>,
+    end: End,
 ) -> Result<(), Box<dyn Error>> {
-    let config = NodeConfig::read(config)?;
-    let _alone = alone(socket)?;
-    let backend: Arc<dyn Backend> = match simulate {
-        Some(file) => Arc::new(Sim::in_file(file, simulated(&config))?),
+    let backend: Arc<dyn Backend> = match &options.simulate {
+        Some(file) => Arc::new(Sim::in_file(file.clone(), simulated(&config))?),
         None => Arc::new(Real::new(config.pools.iter().map(|pool| RealGroup {
             vg: pool.volume_group.clone(),
             devices: pool.devices.clone(),
         }))),
     };
-    let store = DirectoryStore::open(store)?;
     let executor = Executor::new(backend, Deadlines::default());
     let agent = Agent::new(config, store.clone(), executor);
     let work = tokio::spawn(Arc::clone(&agent).run());
@@ -112,22 +160,40 @@ async fn agent(
     let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
         node: Some(node),
-        controller: with_controller
+        controller: options
+            .with_controller
             .then(|| ControllerService::new(store, Duration::from_secs(PATIENCE))),
     };
-    serve(socket, services, ended()?).await?;
+    let served = serve(&options.socket, services, end.clone());
+    match &options.plugins_registry {
+        None => served.await?,
+        Some(registry) => {
+            let known = register(registry, &options.socket, end);
+            // The first that fails ends the other.
+            tokio::try_join!(
+                served.map_err(Box::<dyn Error>::from),
+                known.map_err(Box::<dyn Error>::from)
+            )?;
+        }
+    }
     work.abort();
     limits.abort();
     Ok(())
 }
 
-async fn controller(socket: &Path, store: &Path, patience: Duration) -> Result<(), Box<dyn Error>> {
-    let store = DirectoryStore::open(store)?;
+async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
+    let store: Arc<dyn Store> = if options.objects.kubernetes {
+        let client = kube::connect(options.objects.kubeconfig.as_deref()).await?;
+        KubeStore::new(client, Role::Controller)
+    } else {
+        DirectoryStore::open(&options.objects.store)?
+    };
+    let patience = Duration::from_secs(options.patience);
     let services = Services {
         node: None,
         controller: Some(ControllerService::new(store, patience)),
     };
-    serve(socket, services, ended()?).await?;
+    serve(&options.socket, services, ended()?).await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! else need be highly available.
 
 mod directory;
+pub mod kube;
 mod memory;
 
 pub use directory::DirectoryStore;

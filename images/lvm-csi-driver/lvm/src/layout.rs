@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The layouts that are offered; each number is checked when it comes in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub enum Layout {
     /// One disk after the other.
     Linear,

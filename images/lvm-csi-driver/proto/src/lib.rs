@@ -1,4 +1,5 @@
-//! The messages and services of CSI 1.13, compiled from the specification's own csi.proto.
+//! The messages and services of CSI 1.13, compiled from the specification's own csi.proto, and of
+//! the kubelet's registration of plugins.
 //!
 //! Generated code only: nothing is decided here.
 
@@ -6,4 +7,10 @@
 #[allow(missing_docs, clippy::all)]
 pub mod v1 {
     tonic::include_proto!("csi.v1");
+}
+
+/// Package `pluginregistration`, version 1.
+#[allow(missing_docs, clippy::all)]
+pub mod registration {
+    tonic::include_proto!("pluginregistration");
 }

@@ -1,9 +1,9 @@
 //! `spec.nodes`: who they are, what they do, and how many of each.
 
 use super::paths::Paths;
-use super::{access, dns, dns_label, labels, network};
+use super::{access, dns, dns_label, labels, network, storage};
 use crate::finding::Report;
-use crate::model::{Access, Name, Network, Node, Role};
+use crate::model::{Access, Name, Network, Node, Pool, Role};
 use crate::shape::{field, item};
 use crate::spec;
 use std::collections::HashMap;
@@ -47,6 +47,7 @@ pub(super) fn check(
             roles: roles(&field(&place, "roles"), given.roles.as_deref(), report),
             access: access.of(&place, given, paths, report),
             labels: labels::check(&field(&place, "labels"), given.labels.as_ref(), report),
+            pools: storage::check(&field(&place, "storage"), given.storage.as_ref(), report),
             place,
         });
     }
@@ -65,6 +66,7 @@ pub(super) struct Draft {
     pub(super) roles: Option<Vec<Role>>,
     pub(super) access: Option<Access>,
     labels: std::collections::BTreeMap<String, String>,
+    pools: Vec<Pool>,
 }
 
 impl Draft {
@@ -89,6 +91,7 @@ impl Draft {
             roles: self.roles?,
             access: self.access?,
             labels: self.labels,
+            pools: self.pools,
         })
     }
 }

@@ -164,13 +164,11 @@ pub async fn apply(manifests: &str) -> Result<Vec<String>, String> {
             objects.push(object);
         }
     }
-    // Namespaces first: objects in them are refused until they are there.
-    let (namespaces, others): (Vec<_>, Vec<_>) = objects
-        .into_iter()
-        .partition(|o| o.types.as_ref().is_some_and(|t| t.kind == "Namespace"));
+    // Objects in a namespace, and objects of a kind, are refused until it is there.
+    objects.sort_by_key(rank);
     let mut changed = Vec::new();
-    for batch in [namespaces, others] {
-        let applied: Vec<Option<String>> = stream::iter(batch)
+    for batch in objects.chunk_by(|a, b| rank(a) == rank(b)) {
+        let applied: Vec<Option<String>> = stream::iter(batch.to_vec())
             .map(|object| apply_one(&client, object))
             .buffer_unordered(8)
             .try_collect()
@@ -179,6 +177,15 @@ pub async fn apply(manifests: &str) -> Result<Vec<String>, String> {
     }
     changed.sort();
     Ok(changed)
+}
+
+/// What comes first: namespaces, then definitions of kinds.
+fn rank(object: &DynamicObject) -> u8 {
+    match object.types.as_ref().map(|types| types.kind.as_str()) {
+        Some("Namespace") => 0,
+        Some("CustomResourceDefinition") => 1,
+        _ => 2,
+    }
 }
 
 async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<String>, String> {

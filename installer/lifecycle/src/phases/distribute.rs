@@ -3,7 +3,7 @@
 
 use crate::driver::Driver;
 use crate::error::{Failure, FailureKind};
-use crate::settings::{REQUIRED, programs};
+use crate::settings::{STORAGE, programs, required};
 use ingot_bundle::{Digest, Kind, VerifiedBundle};
 use ingot_cluster::Node;
 use std::collections::BTreeMap;
@@ -19,16 +19,17 @@ const PHASE: &str = "distribute";
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     driver
         .bundle
-        .require_components(&REQUIRED)
+        .require_components(&required(&driver.cluster))
         .map_err(|error| Failure::new(FailureKind::Input, &error))?;
     let bundle = driver.bundle.clone();
+    let storage = driver.cluster.has_storage();
     let progress = driver.progress(PHASE);
     driver
         .each(
             PHASE,
             |_| true,
             async |machine| {
-                let blobs = wanted(&bundle, &machine.node);
+                let blobs = wanted(&bundle, &machine.node, storage);
                 let missing = machine
                     .session
                     .missing(blobs.keys().copied().collect())
@@ -62,12 +63,13 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
 }
 
 /// Digest and size of everything the node needs on its own disk.
-fn wanted(bundle: &VerifiedBundle, node: &Node) -> BTreeMap<Digest, u64> {
+fn wanted(bundle: &VerifiedBundle, node: &Node, storage: bool) -> BTreeMap<Digest, u64> {
     let own = programs(node);
     let needed = bundle
         .manifest()
         .components
         .iter()
+        .filter(|component| storage || !STORAGE.contains(&component.name.as_str()))
         .filter(|component| match component.kind {
             Kind::HostBinaries => own.contains(&component.name.as_str()),
             Kind::Image => node.is_control_plane(),

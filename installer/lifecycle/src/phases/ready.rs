@@ -54,10 +54,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
                 woken = true;
             }
             if !labelled && wanted.iter().all(|node| registered(&node)) {
-                let labels: String = wanted
-                    .iter()
-                    .map(|node| manifests::node(node.name.as_str(), &node.roles, &node.labels))
-                    .collect();
+                let labels: String = wanted.iter().map(manifests::node).collect();
                 if let Some(machine) = driver.any_control_plane()
                     && let Ok(changed) = machine.session.kube_apply(labels).await
                 {

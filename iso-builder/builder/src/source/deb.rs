@@ -98,7 +98,7 @@ pub fn resolve(
         .map(|name| {
             format!(
                 "Package: {name}\nStatus: install ok installed\nVersion: 9999:0\n\
-                 Architecture: all\nMulti-Arch: foreign\nMaintainer: none\nDescription: assumed\n\n"
+                 Architecture: all\nMulti-Arch: allowed\nMaintainer: none\nDescription: assumed\n\n"
             )
         })
         .collect();

@@ -44,11 +44,12 @@ impl Agent {
         let gates = config
             .pools
             .iter()
-            .map(|pool| (pool.volume_group.clone(), Turn::default()));
+            .map(|pool| (pool.volume_group.clone(), Turn::default()))
+            .collect();
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
-            gates: gates.collect(),
+            gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),
             config,
             store,

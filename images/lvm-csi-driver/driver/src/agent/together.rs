@@ -136,7 +136,8 @@ impl Agent {
         }
         let mut claimed = member.clone();
         claimed.report.phase = Phase::Claimed;
-        let written = self.store.update(&member.key(), version, claimed.into());
+        let key = member.key();
+        let written = self.store.update(&key, version, claimed.into());
         written.await.map(drop).map_err(api)
     }
 

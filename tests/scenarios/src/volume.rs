@@ -1,0 +1,140 @@
+//! Claims, snapshots and pods that use them, as an administrator writes them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::kubectl::{Kubectl, condition};
+use crate::wait;
+use crate::workload;
+
+/// How long a pod, a claim or a snapshot may take where the worker is emulated.
+const DEADLINE: Duration = Duration::from_secs(300);
+const NAMESPACE: [&str; 2] = ["-n", "kube-system"];
+
+/// Claims, snapshots and pods in namespace kube-system.
+#[derive(Debug)]
+pub struct Volumes<'a> {
+    kubectl: &'a Kubectl,
+    image: String,
+}
+
+impl<'a> Volumes<'a> {
+    /// With pods of that image (see [`workload::image`]).
+    pub fn new(kubectl: &'a Kubectl, image: String) -> Self {
+        Self { kubectl, image }
+    }
+
+    /// Claims a volume of the default class; from a snapshot, if one is named.
+    pub fn claim(&self, name: &str, size: &str, snapshot: Option<&str>) {
+        let mut spec = json!({
+            "accessModes": ["ReadWriteOncePod"],
+            "resources": { "requests": { "storage": size } },
+        });
+        if let Some(snapshot) = snapshot {
+            spec["dataSource"] = json!({
+                "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot,
+            });
+        }
+        self.kubectl.apply(&json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": { "name": name, "namespace": "kube-system" },
+            "spec": spec,
+        }));
+    }
+
+    /// Takes a snapshot of a claim's volume and waits until it can be used.
+    pub fn snapshot(&self, name: &str, claim: &str) {
+        self.kubectl.apply(&json!({
+            "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
+            "metadata": { "name": name, "namespace": "kube-system" },
+            "spec": { "source": { "persistentVolumeClaimName": claim } },
+        }));
+        self.until("volumesnapshot", name, "can be used", |snapshot| {
+            snapshot["status"]["readyToUse"] == true
+        });
+    }
+
+    /// Runs a pod with the claim's volume at /data and waits until it runs.
+    pub fn run(&self, pod: &str, claim: &str) {
+        let mut spec = workload::pod_spec(&self.image);
+        let container = &mut spec["containers"][0];
+        container["command"] = json!(["/usr/bin/sleep", "infinity"]);
+        for unused in ["readinessProbe", "ports", "env"] {
+            container
+                .as_object_mut()
+                .expect("a container")
+                .remove(unused);
+        }
+        let add = |list: &mut Value, item: Value| list.as_array_mut().expect("a list").push(item);
+        add(
+            &mut container["volumeMounts"],
+            json!({ "name": "data", "mountPath": "/data" }),
+        );
+        add(
+            &mut spec["volumes"],
+            json!({ "name": "data", "persistentVolumeClaim": { "claimName": claim } }),
+        );
+        // It comes back to a node only when the node takes pods again.
+        spec["tolerations"] = json!([]);
+        self.kubectl.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": pod, "namespace": "kube-system" },
+            "spec": spec,
+        }));
+        self.until("pod", pod, "runs", |pod| condition(pod, "Ready"));
+    }
+
+    /// A shell script in a pod.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn shell(&self, pod: &str, script: &str) -> String {
+        let said = self.kubectl.shell(pod, script);
+        said.unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Deletes an object and waits until it is gone.
+    pub fn delete(&self, kind: &str, name: &str) {
+        let words = [&NAMESPACE[..], &["delete", kind, name, "--wait=false"]].concat();
+        self.kubectl.ok(&words);
+        wait::until(&format!("{kind} {name} is gone"), DEADLINE, || {
+            let left = self.get(kind, name, &["--ignore-not-found"])?;
+            left.is_null().then_some(()).ok_or(left.to_string())
+        });
+    }
+
+    /// Asks for a larger volume and waits until the claim has it.
+    pub fn grow(&self, claim: &str, size: &str) {
+        let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
+        let patch = patch.to_string();
+        self.kubectl
+            .ok(&[&NAMESPACE[..], &["patch", "pvc", claim, "-p", &patch]].concat());
+        self.until("pvc", claim, "has grown", |claim| {
+            claim["status"]["capacity"]["storage"] == size
+        });
+    }
+
+    /// Waits until an object is as it should be.
+    pub fn until(&self, kind: &str, name: &str, what: &str, good: impl Fn(&Value) -> bool) {
+        let (_, took) = wait::until(&format!("{kind} {name} {what}"), DEADLINE, || {
+            let found = self.get(kind, name, &[])?;
+            if good(&found) {
+                Ok(())
+            } else {
+                Err(format!("{}", found["status"]))
+            }
+        });
+        println!("  {kind} {name} {what}: {:.1} s", took.as_secs_f64());
+    }
+
+    fn get(&self, kind: &str, name: &str, more: &[&str]) -> Result<Value, String> {
+        let words = [&NAMESPACE[..], &["get", kind, name, "-o", "json"], more].concat();
+        let said = self.kubectl.run(&words)?;
+        if said.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&said).map_err(|error| error.to_string())
+    }
+}

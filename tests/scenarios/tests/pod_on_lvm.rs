@@ -1,0 +1,117 @@
+//! A pod keeps its data on a disk of its node: through its own end, growth, a snapshot, and a drain.
+//!
+//! The control plane is a host in a namespace, the worker a virtual machine with a kernel and disks of
+//! its own. Runs only with INGOT_HOST_TESTS=1 and INGOT_GUEST_TESTS=1.
+
+use std::time::Duration;
+
+use ingot_harness::guest::{DiskSpec, GuestSpec};
+use ingot_scenarios::cluster::{Cluster, Member};
+use ingot_scenarios::volume::Volumes;
+use ingot_scenarios::{Stage, air_gap, wait, workload};
+
+const CONTROL_PLANE: &[Member] = &[Member {
+    name: "cp-1",
+    roles: "control-plane",
+}];
+
+#[test]
+fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
+    if std::env::var_os("INGOT_GUEST_TESTS").is_none() {
+        eprintln!("skipped: set INGOT_GUEST_TESTS=1 to run it with a virtual machine");
+        return;
+    }
+    let Some(stage) = Stage::take() else { return };
+    let cluster = Cluster::bare(&stage, "lvm", CONTROL_PLANE);
+    let mut spec = GuestSpec::new("worker-1").with_disks(2, 10 << 30);
+    spec.memory_mib = 2048;
+    let disks: Vec<String> = spec.disks.iter().map(DiskSpec::path).collect();
+    let worker = cluster
+        .lab
+        .add_guest(spec, &|line| println!("  {line}"))
+        .expect("a virtual machine");
+    let address = worker.ssh_address().expect("an address").ip();
+    let mut yaml = std::fs::read_to_string(cluster.config()).expect("cluster.yaml");
+    yaml.push_str(&format!(
+        "    - name: worker-1\n      address: {address}\n      roles: [worker]\n      storage:\n        pools:\n          \
+         - name: data\n            devices: [{}]\n            thin: {{ size: 15GiB, ratio: 2 }}\n",
+        disks.join(", ")
+    ));
+    std::fs::write(cluster.config(), yaml).expect("cluster.yaml");
+
+    cluster
+        .ingot(&["bootstrap", "--ready-timeout", "600"])
+        .succeeded();
+    let kubectl = cluster.kubectl();
+    kubectl.nodes_are_ready(&["cp-1", "worker-1"], Duration::from_secs(5));
+    let volumes = Volumes::new(&kubectl, workload::image(&air_gap::bundle(&stage)));
+
+    volumes.claim("data", "1Gi", None);
+    volumes.run("smith", "data");
+    volumes.shell("smith", "echo molten > /data/iron && /usr/bin/sync");
+    volumes.delete("pod", "smith");
+    volumes.run("smith", "data");
+    assert_eq!(
+        volumes.shell("smith", "/usr/bin/cat /data/iron"),
+        "molten\n"
+    );
+
+    volumes.grow("data", "2Gi");
+    let blocks = "/usr/bin/stat -f -c '%b %S' /data";
+    wait::until("the filesystem has grown", Duration::from_secs(60), || {
+        let said = volumes.shell("smith", blocks);
+        let numbers: Vec<u64> = said.split_whitespace().flat_map(str::parse).collect();
+        let size: u64 = numbers.iter().product();
+        (size > 1800 << 20).then_some(()).ok_or(said)
+    });
+
+    volumes.snapshot("before", "data");
+    volumes.shell("smith", "echo cold > /data/iron && /usr/bin/sync");
+    volumes.claim("again", "2Gi", Some("before"));
+    volumes.run("apprentice", "again");
+    assert_eq!(
+        volumes.shell("apprentice", "/usr/bin/cat /data/iron"),
+        "molten\n"
+    );
+    assert_eq!(volumes.shell("smith", "/usr/bin/cat /data/iron"), "cold\n");
+
+    kubectl.ok(&[
+        "drain",
+        "worker-1",
+        "--force",
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        "--disable-eviction",
+        "--timeout=35s",
+    ]);
+    kubectl.ok(&["uncordon", "worker-1"]);
+    volumes.run("smith", "data");
+    assert_eq!(volumes.shell("smith", "/usr/bin/cat /data/iron"), "cold\n");
+
+    volumes.delete("pod", "smith");
+    for (kind, name) in [
+        ("pvc", "data"),
+        ("pvc", "again"),
+        ("volumesnapshot", "before"),
+    ] {
+        volumes.delete(kind, name);
+    }
+    wait::until("no volume is left", Duration::from_secs(120), || {
+        let left = kubectl.run(&[
+            "get",
+            "volumes.storage.ingot.dev,snapshots.storage.ingot.dev",
+            "-o",
+            "name",
+        ])?;
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+    let devices = worker
+        .run(&["sh", "-c", "ls /dev/mapper"])
+        .expect("the devices");
+    let devices = String::from_utf8_lossy(&devices.stdout).into_owned();
+    assert!(
+        !devices.contains("--data-v") && !devices.contains("--data-s"),
+        "{devices}"
+    );
+    cluster.applying_again_changes_nothing();
+}
