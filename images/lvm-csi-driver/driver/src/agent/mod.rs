@@ -45,10 +45,11 @@ impl Agent {
             .pools
             .iter()
             .map(|pool| (pool.volume_group.clone(), Turn::default()));
+        let gates = gates.collect();
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
-            gates: gates.collect(),
+            gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),
             config,
             store,

@@ -5,7 +5,7 @@ use crate::config::{PoolConfig, ThinConfig};
 use crate::object::{Key, NodePool, Object, ObjectKind};
 use crate::store::StoreError;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
-use ingot_volume_brain::{Bytes, VgName};
+use ingot_volume_brain::VgName;
 use tokio::sync::MutexGuard;
 
 /// Marks a volume group as ours, with the name of the pool behind it.
