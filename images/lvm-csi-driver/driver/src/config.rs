@@ -4,6 +4,7 @@ use ingot_lvm::ThinGuard;
 use ingot_volume_brain::{Bytes, LvName, NodeName, VgName};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Name of the driver, as in CSIDriver and StorageClass objects.
@@ -24,6 +25,9 @@ pub struct NodeConfig {
     /// not looked at any more, so what comes back after all is left as it is.
     #[serde(default)]
     pub abandoned: BTreeSet<VgName>,
+    /// Where /metrics and /healthz are served: address and port. Without it, nowhere.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A pool: a volume group, and how volumes are made in it.

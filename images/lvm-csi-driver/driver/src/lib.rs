@@ -9,6 +9,7 @@ pub mod capability;
 pub mod config;
 pub mod controller;
 pub mod identity;
+pub mod metrics;
 pub mod node;
 pub mod object;
 pub mod parameters;

@@ -5,6 +5,7 @@ use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
+use ingot_lvm_csi::metrics::{self, Measured, Metrics};
 use ingot_lvm_csi::node::NodeService;
 use ingot_lvm_csi::server::{Services, serve};
 use ingot_lvm_csi::store::DirectoryStore;
@@ -105,13 +106,29 @@ async fn agent(
         }))),
     };
     let store = DirectoryStore::open(store)?;
+    let metrics = Metrics::default();
+    let backend = Arc::new(Measured::new(backend, metrics.clone()));
     let executor = Executor::new(backend, Deadlines::default());
+    let listener = match config.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     let agent = Agent::new(config, store.clone(), executor);
+    if let Some(listener) = listener {
+        eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
+        // Until the process ends.
+        tokio::spawn(metrics::serve(
+            listener,
+            Arc::clone(&agent),
+            metrics.clone(),
+        ));
+    }
     let work = tokio::spawn(Arc::clone(&agent).run());
     let node = NodeService::new(agent);
     let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
         node: Some(node),
+        metrics: Some(metrics),
         controller: with_controller
             .then(|| ControllerService::new(store, Duration::from_secs(PATIENCE))),
     };
@@ -125,6 +142,7 @@ async fn controller(socket: &Path, store: &Path, patience: Duration) -> Result<(
     let store = DirectoryStore::open(store)?;
     let services = Services {
         node: None,
+        metrics: None,
         controller: Some(ControllerService::new(store, patience)),
     };
     serve(socket, services, ended()?).await?;

@@ -48,6 +48,7 @@ pub fn config(node: &str) -> NodeConfig {
             },
         ],
         abandoned: BTreeSet::new(),
+        metrics: None,
     }
 }
 
