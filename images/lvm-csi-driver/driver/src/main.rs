@@ -5,6 +5,7 @@ use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
+use ingot_lvm_csi::disks::DiskReporter;
 use ingot_lvm_csi::metrics::{self, Measured, Metrics};
 use ingot_lvm_csi::node::NodeService;
 use ingot_lvm_csi::server::{Services, serve};
@@ -98,12 +99,10 @@ async fn agent(
 ) -> Result<(), Box<dyn Error>> {
     let config = NodeConfig::read(config)?;
     let _alone = alone(socket)?;
+    let simulated_node = simulate.is_some();
     let backend: Arc<dyn Backend> = match simulate {
         Some(file) => Arc::new(Sim::in_file(file, simulated(&config))?),
-        None => Arc::new(Real::new(config.pools.iter().map(|pool| RealGroup {
-            vg: pool.volume_group.clone(),
-            devices: pool.devices.clone(),
-        }))),
+        None => Arc::new(real(&config)),
     };
     let store = DirectoryStore::open(store)?;
     let metrics = Metrics::default();
@@ -113,6 +112,11 @@ async fn agent(
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
+    if !simulated_node {
+        let disks = DiskReporter::new(config.clone(), store.clone(), "/".into());
+        // Until the process ends.
+        tokio::spawn(disks.run());
+    }
     let agent = Agent::new(config, store.clone(), executor);
     if let Some(listener) = listener {
         eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
@@ -149,6 +153,19 @@ async fn controller(socket: &Path, store: &Path, patience: Duration) -> Result<(
     Ok(())
 }
 
+/// The node's own LVM, on the disks of its pools.
+fn real(config: &NodeConfig) -> Real {
+    let groups = config.pools.iter().map(|pool| RealGroup {
+        vg: pool.volume_group.clone(),
+        devices: pool.devices.clone(),
+    });
+    let real = Real::new(groups).with_wipe(config.wipe.clone());
+    let pools = config.pools.iter();
+    pools.fold(real, |real, pool| {
+        real.with_serials(&pool.volume_group, &pool.serials)
+    })
+}
+
 /// Two agents of one node would each make and remove what the other does not know of.
 fn alone(socket: &Path) -> Result<Flock<File>, Box<dyn Error>> {
     let path = socket.with_extension("lock");
@@ -166,7 +183,8 @@ fn alone(socket: &Path) -> Result<Flock<File>, Box<dyn Error>> {
 /// The disks a simulated node begins with: one of 100 GiB for each device that is configured.
 fn simulated(config: &NodeConfig) -> Vec<SimGroup> {
     let group = |pool: &ingot_lvm_csi::config::PoolConfig| {
-        let disks = pool.devices.iter().map(|_| Bytes::gib(100));
+        let disks = pool.devices.iter().chain(&pool.serials);
+        let disks = disks.map(|_| Bytes::gib(100));
         SimGroup::disks(pool.volume_group.clone(), disks)
     };
     config.pools.iter().map(group).collect()
