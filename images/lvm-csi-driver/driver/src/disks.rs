@@ -143,7 +143,7 @@ fn reports(config: &NodeConfig, found: &[BlockDisk], before: &[&Disk]) -> Vec<Di
                 .find(|disk| disk.serial.as_ref() == Some(serial));
             missing(config, pool, last, String::new(), Some(serial.clone()))
         });
-        all.extend(paths.chain(serials).collect::<Vec<_>>());
+        all.extend(paths.chain(serials));
     }
     all
 }

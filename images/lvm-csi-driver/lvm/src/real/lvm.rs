@@ -25,7 +25,7 @@ impl Real {
         let words = arguments(command).unwrap_or_default();
         let mut program = Program::new("lvm").args(words);
         if matches!(command, Command::CreateGroup { .. }) {
-            program = program.args(devices);
+            program = program.args(&devices);
         }
         program.arg("--devices").arg(there.join(",")).output()
     }
