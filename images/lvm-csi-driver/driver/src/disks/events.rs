@@ -1,47 +1,61 @@
 //! Hears of disks from udev, after it has looked at them.
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use std::sync::{Arc, Weak};
+use tokio::sync::Notify;
 
 /// The group to which udev sends what the kernel said, with what it has found out.
 const UDEV: u32 = 2;
 
 /// What udev says.
-pub(super) struct Events(AsyncFd<OwnedFd>);
+pub(super) struct Events(Arc<Notify>);
 
 impl Events {
-    /// Listens from now on.
+    /// Listens from now on, in a thread of its own: there is nothing to wait for but the next message.
     pub(super) fn listen() -> io::Result<Self> {
-        let fd = socket(
+        let socket = socket(
             AddressFamily::Netlink,
             SockType::Raw,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockFlag::SOCK_CLOEXEC,
             SockProtocol::NetlinkKObjectUEvent,
         )?;
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, UDEV))?;
-        AsyncFd::with_interest(fd, Interest::READABLE).map(Self)
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, UDEV))?;
+        let heard = Arc::new(Notify::new());
+        let tell = Arc::downgrade(&heard);
+        std::thread::Builder::new()
+            .name("disk-events".into())
+            .spawn(move || follow(&socket, &tell))?;
+        Ok(Self(heard))
     }
 
     /// Waits until a disk has come, gone or changed.
     pub(super) async fn next(&self) {
-        let mut message = vec![0; 16 << 10];
-        loop {
-            let heard = self
-                .0
-                .async_io(Interest::READABLE, |fd| {
-                    recv(fd.as_raw_fd(), &mut message, MsgFlags::empty()).map_err(io::Error::from)
-                })
-                .await;
-            match heard {
-                Ok(length) if !of_a_disk(&message[..length]) => {}
-                // What was lost because there was too much of it may have been of a disk.
-                Ok(_) | Err(_) => return,
+        self.0.notified().await;
+    }
+}
+
+/// Listens for as long as somebody wants to know.
+fn follow(socket: &OwnedFd, tell: &Weak<Notify>) {
+    let mut message = vec![0; 16 << 10];
+    loop {
+        match recv(socket.as_raw_fd(), &mut message, MsgFlags::empty()) {
+            Ok(length) if !of_a_disk(&message[..length]) => continue,
+            // What was lost because there was too much of it may have been of a disk.
+            Ok(_) | Err(Errno::ENOBUFS) => {}
+            Err(Errno::EINTR) => continue,
+            Err(error) => {
+                eprintln!("disks: udev is not heard any more: {error}");
+                return;
             }
+        }
+        match tell.upgrade() {
+            Some(heard) => heard.notify_one(),
+            None => return,
         }
     }
 }
