@@ -4,6 +4,7 @@ use ingot_lvm::ThinGuard;
 use ingot_volume_brain::{Bytes, LvName, NodeName, VgName};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Name of the driver, as in CSIDriver and StorageClass objects.
@@ -24,6 +25,12 @@ pub struct NodeConfig {
     /// not looked at any more, so what comes back after all is left as it is.
     #[serde(default)]
     pub abandoned: BTreeSet<VgName>,
+    /// Serial numbers of disks that a pool asks for and that may be emptied for it, whatever is on them.
+    #[serde(default)]
+    pub wipe: BTreeSet<String>,
+    /// Where /metrics and /healthz are served: address and port. Without it, nowhere.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A pool: a volume group, and how volumes are made in it.
@@ -35,7 +42,14 @@ pub struct PoolConfig {
     /// The volume group.
     pub volume_group: VgName,
     /// The disks, by names that survive a reboot: /dev/disk/by-id/... .
+    #[serde(default)]
     pub devices: Vec<String>,
+    /// The disks, by their serial numbers.
+    #[serde(default)]
+    pub serials: Vec<String>,
+    /// Takes names like /dev/sdb, which may be another disk after a reboot.
+    #[serde(default)]
+    pub unstable_names: bool,
     /// The thin pool, if volumes are thin.
     #[serde(default)]
     pub thin: Option<ThinConfig>,
@@ -169,16 +183,27 @@ impl NodeConfig {
                     pool.volume_group
                 ));
             }
-            if pool.devices.is_empty() {
-                return refuse("it has no devices; name them by /dev/disk/by-id/...".into());
+            if pool.devices.is_empty() && pool.serials.is_empty() {
+                return refuse(
+                    "it has no disks; name them under `serials`, or by /dev/disk/by-id/... under `devices`"
+                        .into(),
+                );
+            }
+            for serial in &pool.serials {
+                if !disks.insert(serial) {
+                    return refuse(format!(
+                        "serial number {serial} is named twice; a disk belongs to one pool"
+                    ));
+                }
             }
             for disk in &pool.devices {
                 if !disks.insert(disk) {
                     return refuse(format!("{disk} is named twice; a disk belongs to one pool"));
                 }
-                if !disk.starts_with("/dev/disk/by-") && !disk.starts_with("/dev/mapper/") {
+                let lasting = disk.starts_with("/dev/disk/by-") || disk.starts_with("/dev/mapper/");
+                if !lasting && !pool.unstable_names {
                     return refuse(format!(
-                        "{disk} may be another disk after a reboot; name it by /dev/disk/by-id/..."
+                        "{disk} may be another disk after a reboot; name it by /dev/disk/by-id/... or by its serial number, or say `unstableNames: true`"
                     ));
                 }
             }

@@ -6,6 +6,8 @@ use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
+use ingot_lvm_csi::disks::DiskReporter;
+use ingot_lvm_csi::metrics::{self, Measured, Metrics};
 use ingot_lvm_csi::node::NodeService;
 use ingot_lvm_csi::registration::register;
 use ingot_lvm_csi::server::{Services, serve};
@@ -148,18 +150,36 @@ async fn run_agent(
 ) -> Result<(), Box<dyn Error>> {
     let backend: Arc<dyn Backend> = match &options.simulate {
         Some(file) => Arc::new(Sim::in_file(file.clone(), simulated(&config))?),
-        None => Arc::new(Real::new(config.pools.iter().map(|pool| RealGroup {
-            vg: pool.volume_group.clone(),
-            devices: pool.devices.clone(),
-        }))),
+        None => Arc::new(real(&config)),
     };
+    let metrics = Metrics::default();
+    let backend = Arc::new(Measured::new(backend, metrics.clone()));
     let executor = Executor::new(backend, Deadlines::default());
+    let listener = match config.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
+    if options.simulate.is_none() {
+        let disks = DiskReporter::new(config.clone(), store.clone(), "/".into());
+        // Until the process ends.
+        tokio::spawn(disks.run());
+    }
     let agent = Agent::new(config, store.clone(), executor);
+    if let Some(listener) = listener {
+        eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
+        // Until the process ends.
+        tokio::spawn(metrics::serve(
+            listener,
+            Arc::clone(&agent),
+            metrics.clone(),
+        ));
+    }
     let work = tokio::spawn(Arc::clone(&agent).run());
     let node = NodeService::new(agent);
     let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
         node: Some(node),
+        metrics: Some(metrics),
         controller: options
             .with_controller
             .then(|| ControllerService::new(store, Duration::from_secs(PATIENCE))),
@@ -191,10 +211,24 @@ async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
     let patience = Duration::from_secs(options.patience);
     let services = Services {
         node: None,
+        metrics: None,
         controller: Some(ControllerService::new(store, patience)),
     };
     serve(&options.socket, services, ended()?).await?;
     Ok(())
+}
+
+/// The node's own LVM, on the disks of its pools.
+fn real(config: &NodeConfig) -> Real {
+    let groups = config.pools.iter().map(|pool| RealGroup {
+        vg: pool.volume_group.clone(),
+        devices: pool.devices.clone(),
+    });
+    let real = Real::new(groups).with_wipe(config.wipe.clone());
+    let pools = config.pools.iter();
+    pools.fold(real, |real, pool| {
+        real.with_serials(&pool.volume_group, &pool.serials)
+    })
 }
 
 /// Two agents of one node would each make and remove what the other does not know of.
@@ -214,7 +248,8 @@ fn alone(socket: &Path) -> Result<Flock<File>, Box<dyn Error>> {
 /// The disks a simulated node begins with: one of 100 GiB for each device that is configured.
 fn simulated(config: &NodeConfig) -> Vec<SimGroup> {
     let group = |pool: &ingot_lvm_csi::config::PoolConfig| {
-        let disks = pool.devices.iter().map(|_| Bytes::gib(100));
+        let disks = pool.devices.iter().chain(&pool.serials);
+        let disks = disks.map(|_| Bytes::gib(100));
         SimGroup::disks(pool.volume_group.clone(), disks)
     };
     config.pools.iter().map(group).collect()

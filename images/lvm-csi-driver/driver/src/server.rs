@@ -2,6 +2,7 @@
 
 use crate::controller::ControllerService;
 use crate::identity::IdentityService;
+use crate::metrics::{Metrics, RequestLayer};
 use crate::node::NodeService;
 use ingot_csi_proto::v1::controller_server::ControllerServer;
 use ingot_csi_proto::v1::group_controller_server::GroupControllerServer;
@@ -46,6 +47,8 @@ pub struct Services {
     pub controller: Option<ControllerService>,
     /// Of a node.
     pub node: Option<NodeService>,
+    /// Where requests are counted.
+    pub metrics: Option<Metrics>,
 }
 
 /// Listens on a socket; whoever may open it may do all, so it is only for root.
@@ -73,8 +76,13 @@ pub async fn serve(
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let listener = listen(path).await?;
-    let Services { controller, node } = services;
+    let Services {
+        controller,
+        node,
+        metrics,
+    } = services;
     let router = Server::builder()
+        .layer(RequestLayer(metrics))
         .add_service(IdentityServer::new(IdentityService))
         .add_optional_service(controller.clone().map(ControllerServer::new))
         .add_optional_service(controller.map(GroupControllerServer::new))

@@ -352,6 +352,41 @@ impl Command {
         }
     }
 
+    /// One word for all commands like it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Scan(_) => "scan",
+            Self::CreateGroup { .. } => "create_group",
+            Self::CreatePool { .. } => "create_pool",
+            Self::Create(_) => "create",
+            Self::Copy { .. } => "copy",
+            Self::CopyTogether { .. } => "copy_together",
+            Self::Resume(_) => "resume",
+            Self::Tag(_) => "tag",
+            Self::Extend { .. } => "extend",
+            Self::ExtendMetadata { .. } => "extend_metadata",
+            Self::Remove { .. } => "remove",
+            Self::Activate { .. } => "activate",
+            Self::Probe(_) => "probe",
+            Self::DeviceSize(_) => "device_size",
+            Self::Erase { .. } => "erase",
+            Self::MakeFilesystem { .. } => "make_filesystem",
+            Self::GrowFilesystem { .. } => "grow_filesystem",
+            Self::Mounts => "mounts",
+            Self::Mount { .. } => "mount",
+            Self::Bind { .. } => "bind",
+            Self::ShowReadOnly { .. } => "show_read_only",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Unmount { .. } => "unmount",
+            Self::Usage { .. } => "usage",
+            Self::Encrypt { .. } => "encrypt",
+            Self::Open { .. } => "open",
+            Self::Close { .. } => "close",
+            Self::ResizeOpen { .. } => "resize_open",
+            Self::Limit { .. } => "limit",
+        }
+    }
+
     /// Whether it changes anything.
     pub fn changes(&self) -> bool {
         !matches!(

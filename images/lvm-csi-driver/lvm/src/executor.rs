@@ -75,6 +75,13 @@ impl Executor {
         })
     }
 
+    /// How many lines are closed.
+    pub fn hung(&self) -> usize {
+        let queues = held(&self.queues);
+        let closed = queues.values().filter(|queue| held(&queue.hung).is_some());
+        closed.count()
+    }
+
     /// Runs one command in its line and waits for its answer, but not for ever.
     pub async fn run(&self, command: Command) -> Result<Reply, LvmError> {
         let lane = command.lane();

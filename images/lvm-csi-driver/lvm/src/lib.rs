@@ -11,6 +11,7 @@ mod ask;
 pub mod backend;
 pub mod command;
 pub mod device;
+pub mod disks;
 pub mod error;
 pub mod executor;
 pub mod fit;

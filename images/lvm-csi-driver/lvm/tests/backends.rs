@@ -3,12 +3,18 @@
 //! On the node's own LVM only with `INGOT_LVM_TESTS=1` and the disks named in `INGOT_LVM_DISKS`
 //! (two or more, comma-separated, of 2 GiB or more). **They are overwritten.** Needs root.
 
+#[path = "suite/bench.rs"]
+mod bench;
 #[path = "suite/cases.rs"]
 mod cases;
+#[path = "suite/raw.rs"]
+mod raw;
+#[path = "suite/together.rs"]
+mod together;
 
-use cases::Bench;
+use bench::Bench;
 use ingot_harness::guest::{DiskSpec, Guest, GuestSpec};
-use ingot_lvm::{Backend, Real, RealGroup, Recording, Sim, SimGroup};
+use ingot_lvm::{Backend, Command, Real, RealGroup, Recording, Reply, Sim, SimGroup, disks};
 use ingot_volume_brain::{Bytes, VgName};
 
 fn vg() -> VgName {
@@ -17,6 +23,58 @@ fn vg() -> VgName {
 
 fn sim() -> Sim {
     Sim::new([SimGroup::disks(vg(), [Bytes::gib(2), Bytes::gib(2)])])
+}
+
+/// A disk that is not empty is refused with what is on it, and emptied when its serial number is named.
+fn disks_are_emptied_by_their_serial_number_only(devices: &[String]) {
+    let program = |words: &[&str]| {
+        let status = std::process::Command::new(words[0])
+            .args(&words[1..])
+            .status();
+        assert!(status.expect("it runs").success(), "{words:?}");
+    };
+    let node = std::fs::canonicalize(&devices[0]).expect("a disk");
+    let name = node
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name");
+    let found = disks::scan(std::path::Path::new("/"));
+    let disk = found
+        .iter()
+        .find(|disk| disk.kernel_name == name)
+        .expect("found");
+    let serial = disk.serial.clone().expect("a serial number");
+    program(&["mkfs.ext4", "-F", "-q", &devices[0]]);
+    let real = || {
+        let devices = devices[1..].to_vec();
+        Real::new([RealGroup { vg: vg(), devices }])
+            .with_serials(&vg(), std::slice::from_ref(&serial))
+    };
+    let create = Command::CreateGroup {
+        vg: vg(),
+        tag: "ingot1.pool=suite".into(),
+    };
+    let error = real()
+        .run(&create)
+        .expect_err("it is not empty")
+        .to_string();
+    let remedy = format!("or name its serial number {serial} under `wipe`");
+    assert!(
+        error.contains("it holds ext4") && error.contains(&remedy),
+        "{error}"
+    );
+    let made = real().with_wipe([serial.clone()]).run(&create);
+    assert_eq!(made, Ok(Reply::Done));
+    let group = real().run(&Command::Scan(vg()));
+    let Ok(Reply::Group(group)) = group else {
+        panic!("{group:?}")
+    };
+    assert_eq!(group.pvs.len(), devices.len());
+    let names = devices.join(",");
+    program(&["vgremove", "--devices", &names, vg().as_str()]);
+    for device in devices {
+        program(&["pvremove", "--devices", device, device]);
+    }
 }
 
 fn run_all(backend: &dyn Backend, physical: bool) {
@@ -62,6 +120,7 @@ fn the_nodes_own_lvm() {
     let disks = std::env::var("INGOT_LVM_DISKS").expect("INGOT_LVM_DISKS names the disks");
     let devices: Vec<String> = disks.split(',').map(str::to_owned).collect();
     assert!(devices.len() >= 2, "two disks are needed");
+    disks_are_emptied_by_their_serial_number_only(&devices);
     run_all(&Real::new([RealGroup { vg: vg(), devices }]), true);
 }
 

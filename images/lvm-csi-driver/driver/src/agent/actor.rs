@@ -92,6 +92,7 @@ impl Agent {
         if actor.machine.parked() || actor.blind {
             self.explain(&id.key(), uid, actor.trouble.as_deref()).await;
         }
+        self.seen.volume(id, actor.machine.state());
         let gone = actor.machine.state() == Some(State::Absent);
         drop(actor);
         if gone {

@@ -72,6 +72,8 @@ mod tests {
                 chunk: Bytes(64 << 10),
                 guard: ThinGuard::default(),
             }),
+            serials: Vec::new(),
+            unstable_names: false,
             erase: true,
         }
     }

@@ -8,6 +8,7 @@ mod actor;
 mod erase;
 mod growth;
 mod inventory;
+mod observe;
 mod perform;
 mod pools;
 mod run;
@@ -34,6 +35,7 @@ pub struct Agent {
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
+    seen: observe::Seen,
     /// For work that goes on beside whoever began it.
     me: Weak<Agent>,
 }
@@ -44,11 +46,12 @@ impl Agent {
         let gates = config
             .pools
             .iter()
-            .map(|pool| (pool.volume_group.clone(), Turn::default()))
-            .collect();
+            .map(|pool| (pool.volume_group.clone(), Turn::default()));
+        let gates = gates.collect();
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
+            seen: observe::Seen::default(),
             gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),
             config,

@@ -107,6 +107,7 @@ impl Agent {
                 behind.store(true, Ordering::Relaxed);
             }
             self.retry_parked().await;
+            self.seen.round();
             if ticks.is_multiple_of(GUARD_EVERY) {
                 self.guard_pools().await;
             }

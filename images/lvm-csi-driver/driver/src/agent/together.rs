@@ -137,8 +137,8 @@ impl Agent {
         let mut claimed = member.clone();
         claimed.report.phase = Phase::Claimed;
         let key = member.key();
-        let written = self.store.update(&key, version, claimed.into());
-        written.await.map(drop).map_err(api)
+        let written = self.store.update(&key, version, claimed.into()).await;
+        written.map(drop).map_err(api)
     }
 
     /// Succeeds if all snapshots of the group are there; else what there is of this one goes.

@@ -9,6 +9,7 @@ mod gone;
 mod guest;
 mod lists;
 mod metadata;
+mod metrics;
 mod process;
 mod raw;
 mod refusals;

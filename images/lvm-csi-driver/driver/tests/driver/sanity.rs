@@ -188,6 +188,7 @@ impl UnderTest {
         let services = Services {
             controller: Some(bed.controller.clone()),
             node: Some(bed.node.clone()),
+            metrics: None,
         };
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let path = socket.clone();

@@ -79,11 +79,12 @@ async fn taken(fuse: Fuse) -> (Vec<Option<String>>, Vec<String>) {
         () = died => None,
     };
     let steps = fuse.steps();
+    bed.kill().await;
     if fuse.blown() {
-        bed.kill().await;
         write("after");
-        bed = start(&Fuse::default());
     }
+    // Also where nobody died: the fuse would still burn for what comes after the group.
+    bed = start(&Fuse::default());
     let taken = match first {
         Some(Ok(taken)) => taken,
         _ => group(&bed, &volumes).await.expect("taken after all"),

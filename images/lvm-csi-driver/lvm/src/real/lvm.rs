@@ -25,7 +25,7 @@ impl Real {
         let words = arguments(command).unwrap_or_default();
         let mut program = Program::new("lvm").args(words);
         if matches!(command, Command::CreateGroup { .. }) {
-            program = program.args(devices);
+            program = program.args(&devices);
         }
         program.arg("--devices").arg(there.join(",")).output()
     }
@@ -48,25 +48,7 @@ impl Real {
     }
 
     pub(super) fn create_group(&self, vg: &VgName, tag: &str) -> Result<Reply, LvmError> {
-        for device in self.devices(vg)? {
-            let answer = Program::new("blkid")
-                .args(["--probe", "--output", "export"])
-                .arg(device)
-                .output()?;
-            let what = match answer.code {
-                Some(2) => continue,
-                Some(0) => answer
-                    .value("TYPE")
-                    .or_else(|| answer.value("PTTYPE"))
-                    .unwrap_or_else(|| "an unknown signature".into()),
-                Some(8) => "several signatures".into(),
-                _ => return Err(answer.failed()),
-            };
-            return Err(LvmError::Invalid {
-                what: format!("{device} is not empty, it holds {what}; nothing was changed"),
-                remedy: format!("if nobody needs it, empty it with `wipefs --all {device}`"),
-            });
-        }
+        self.empty_disks(vg)?;
         let command = Command::CreateGroup {
             vg: vg.clone(),
             tag: tag.to_owned(),

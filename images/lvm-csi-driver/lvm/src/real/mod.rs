@@ -11,6 +11,7 @@ mod mountinfo;
 mod mounts;
 mod program;
 mod report;
+mod selection;
 mod together;
 mod view;
 
@@ -19,10 +20,11 @@ pub use argv::arguments;
 use crate::backend::{Backend, Reply};
 use crate::command::Command;
 use crate::device::{Device, Filesystem, Found};
+use crate::disks;
 use crate::error::LvmError;
 use ingot_volume_brain::{Bytes, VgName};
 use program::Program;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A volume group and the devices that may be looked at for it.
@@ -38,6 +40,10 @@ pub struct RealGroup {
 #[derive(Debug, Clone)]
 pub struct Real {
     groups: BTreeMap<VgName, Vec<String>>,
+    /// Further disks of the groups, by serial number: looked up each time, as they may be replugged.
+    serials: BTreeMap<VgName, Vec<String>>,
+    /// Disks that may be emptied.
+    wipe: BTreeSet<String>,
 }
 
 impl Real {
@@ -46,15 +52,36 @@ impl Real {
         let groups = groups.into_iter().map(|group| (group.vg, group.devices));
         Self {
             groups: groups.collect(),
+            serials: BTreeMap::new(),
+            wipe: BTreeSet::new(),
         }
     }
 
-    fn devices(&self, vg: &VgName) -> Result<&[String], LvmError> {
-        let devices = self.groups.get(vg).map(Vec::as_slice);
-        devices.ok_or_else(|| LvmError::Invalid {
+    /// Has further disks in a group, by their serial numbers.
+    pub fn with_serials(mut self, vg: &VgName, serials: &[String]) -> Self {
+        self.serials.insert(vg.clone(), serials.to_vec());
+        self
+    }
+
+    /// May empty the disks with those serial numbers when a group is made of them.
+    pub fn with_wipe(mut self, serials: impl IntoIterator<Item = String>) -> Self {
+        self.wipe.extend(serials);
+        self
+    }
+
+    fn devices(&self, vg: &VgName) -> Result<Vec<String>, LvmError> {
+        let devices = self.groups.get(vg).cloned();
+        let mut devices = devices.ok_or_else(|| LvmError::Invalid {
             what: format!("volume group {vg} is not configured on this node"),
             remedy: "add it to the node's pools".into(),
-        })
+        })?;
+        let serials = self.serials.get(vg).map(Vec::as_slice).unwrap_or_default();
+        if !serials.is_empty() {
+            let found = disks::scan(Path::new("/"));
+            let path = |serial: &String| selection::path(&found, serial);
+            devices.extend(serials.iter().filter_map(path));
+        }
+        Ok(devices)
     }
 
     fn size(device: &Device) -> Result<Bytes, LvmError> {

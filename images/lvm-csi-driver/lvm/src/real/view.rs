@@ -4,10 +4,10 @@
 //! the node may write. So a pod that may only read gets a device of its own, mapped onto the
 //! volume and read-only for the kernel, whatever the pod may do.
 
-use super::Real;
 use super::program::Program;
+use super::{Real, mountinfo};
 use crate::backend::Reply;
-use crate::device::Device;
+use crate::device::{Device, Mount, MountKind};
 use crate::error::LvmError;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,19 @@ pub(super) fn withdraw(device: &Device) -> Result<Reply, LvmError> {
             what: view.display().to_string(),
         });
     }
-    let answer = Program::new("dmsetup").args(["remove", &name]).output()?;
+    // A node that is bound elsewhere is open only while somebody uses it.
+    let bound = |mount: &Mount| {
+        mount.device.lv == device.lv && mount.kind == MountKind::Node && mount.read_only
+    };
+    if mountinfo::mounts()?.iter().any(bound) {
+        return Err(LvmError::InUse {
+            what: view.display().to_string(),
+        });
+    }
+    // Udev may have it open for a moment.
+    let answer = Program::new("dmsetup")
+        .args(["remove", "--retry", &name])
+        .output()?;
     match answer.code {
         Some(0) => Ok(Reply::Done),
         _ if answer.stderr.contains("busy") => Err(LvmError::InUse {

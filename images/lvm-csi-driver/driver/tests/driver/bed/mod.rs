@@ -37,6 +37,8 @@ pub fn config(node: &str) -> NodeConfig {
                         ..ThinGuard::default()
                     },
                 }),
+                serials: Vec::new(),
+                unstable_names: false,
                 erase: true,
             },
             PoolConfig {
@@ -44,10 +46,14 @@ pub fn config(node: &str) -> NodeConfig {
                 volume_group: VgName::new("ingot-thick").expect("a name"),
                 devices: disks("thick", 4),
                 thin: None,
+                serials: Vec::new(),
+                unstable_names: false,
                 erase: true,
             },
         ],
         abandoned: BTreeSet::new(),
+        wipe: BTreeSet::new(),
+        metrics: None,
     }
 }
 
