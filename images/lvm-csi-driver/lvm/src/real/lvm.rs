@@ -1,8 +1,8 @@
 //! Runs LVM and reads what it says when it refuses.
 
-use super::program::{Answer, Program};
+use super::program::{Answer, End, Program};
 use super::report;
-use super::{Real, arguments};
+use super::{Owned, Real, arguments};
 use crate::backend::Reply;
 use crate::command::Command;
 use crate::error::LvmError;
@@ -11,7 +11,7 @@ use ingot_volume_brain::{Bytes, VgName};
 
 impl Real {
     fn start(&self, vg: &VgName, command: &Command) -> Result<Answer, LvmError> {
-        let devices = self.devices(vg)?;
+        let Owned { devices, hold } = self.group(vg)?;
         // A device that is gone is left out: naming it would be an error, and the group is to be
         // seen as far as it is there.
         let there: Vec<&str> = devices
@@ -23,7 +23,10 @@ impl Real {
             return Err(LvmError::GroupMissing { vg: vg.clone() });
         }
         let words = arguments(command).unwrap_or_default();
-        let mut program = Program::new("lvm").args(words);
+        let mut program = Program::new("lvm")
+            .args(words)
+            .sharing(hold.share()?)
+            .when_orphaned(End::Asked);
         if matches!(command, Command::CreateGroup { .. }) {
             program = program.args(devices);
         }
@@ -48,7 +51,7 @@ impl Real {
     }
 
     pub(super) fn create_group(&self, vg: &VgName, tag: &str) -> Result<Reply, LvmError> {
-        for device in self.devices(vg)? {
+        for device in &self.group(vg)?.devices {
             let answer = Program::new("blkid")
                 .args(["--probe", "--output", "export"])
                 .arg(device)
