@@ -77,11 +77,18 @@ impl Agent {
         Ok(())
     }
 
-    /// Lets thin pools grow that fill up, while their group has room.
+    /// Lets thin pools grow that fill up, while their group has room, and looks whether groups that
+    /// could not be read whole are there again.
     pub async fn guard_pools(&self) {
         for pool in &self.config.pools {
-            let Some(thin) = &pool.thin else { continue };
             let vg = &pool.volume_group;
+            let Some(thin) = &pool.thin else {
+                let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
+                if !self.inventory.group(vg).await.is_ok_and(whole) {
+                    let _ = self.inventory.refresh(vg).await;
+                }
+                continue;
+            };
             let Ok(group) = self.inventory.refresh(vg).await else {
                 continue;
             };
