@@ -5,6 +5,7 @@ use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
+use ingot_lvm_csi::crash_points::{self, CrashPoints};
 use ingot_lvm_csi::node::NodeService;
 use ingot_lvm_csi::server::{Services, serve};
 use ingot_lvm_csi::store::DirectoryStore;
@@ -104,7 +105,9 @@ async fn agent(
             devices: pool.devices.clone(),
         }))),
     };
-    let store = DirectoryStore::open(store)?;
+    let points = CrashPoints::of("agent");
+    let backend = crash_points::backend(backend, points.as_ref());
+    let store = crash_points::store(DirectoryStore::open(store)?, points.as_ref());
     let executor = Executor::new(backend, Deadlines::default());
     let agent = Agent::new(config, store.clone(), executor);
     let work = tokio::spawn(Arc::clone(&agent).run());
@@ -122,7 +125,8 @@ async fn agent(
 }
 
 async fn controller(socket: &Path, store: &Path, patience: Duration) -> Result<(), Box<dyn Error>> {
-    let store = DirectoryStore::open(store)?;
+    let points = CrashPoints::of("controller");
+    let store = crash_points::store(DirectoryStore::open(store)?, points.as_ref());
     let services = Services {
         node: None,
         controller: Some(ControllerService::new(store, patience)),
