@@ -16,6 +16,8 @@ const FRESH: Duration = Duration::from_secs(120);
 struct Read {
     at: Instant,
     group: Result<Group, LvmError>,
+    /// It could not be read before; what waits for it has not been told yet.
+    returned: bool,
 }
 
 /// The node's volume groups.
@@ -77,11 +79,15 @@ impl Inventory {
 
     async fn read(&self, vg: &VgName) -> Result<Group, LvmError> {
         let group = self.executor.scan(vg).await;
+        let mut groups = self.groups();
+        let before = groups.get(vg);
+        let returned = before.is_some_and(|read| read.group.is_err() || read.returned);
         let read = Read {
             at: Instant::now(),
             group: group.clone(),
+            returned: returned && group.is_ok(),
         };
-        self.groups().insert(vg.clone(), read);
+        groups.insert(vg.clone(), read);
         group
     }
 
@@ -137,6 +143,17 @@ impl Inventory {
             Some(group) => Ok(group),
             None => self.refresh(vg).await,
         }
+    }
+
+    /// Looks at a group again that could not be read. Says once that it is back, whoever found it so.
+    pub async fn returned(&self, vg: &VgName) -> bool {
+        if self.group(vg).await.is_err() {
+            // What it says is in the pool's status.
+            let _ = self.refresh(vg).await;
+        }
+        let mut groups = self.groups();
+        let read = groups.get_mut(vg);
+        read.is_some_and(|read| std::mem::take(&mut read.returned))
     }
 
     /// Whether the volume is in that group. A group that cannot be read tells nothing.
