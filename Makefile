@@ -74,9 +74,10 @@ test-fast: packages ## Tests that need neither root nor a bundle
 test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
 	INGOT_GUEST_TESTS=1 cargo test --release --workspace --test guests
 
-# csi-sanity is built on the first run. On the simulator it takes minutes, on the guest half an hour.
+# csi-sanity is built on the first run. On the simulator it takes minutes; the guests take more than an hour:
+# csi-sanity, deaths, power cuts and disk faults on real LVM.
 .PHONY: storage-test
-storage-test: packages guest-packages ## The volume driver: model, crash points, capacity; csi-sanity on the simulator and on real LVM (as root)
+storage-test: packages guest-packages ## The volume driver: model, capacity, csi-sanity, deaths and faults on the simulator and on real LVM (as root)
 	INGOT_TOOL_TESTS=1 INGOT_GUEST_TESTS=1 cargo test --release --workspace --test model --test backends --test driver -- --nocapture --test-threads 1
 
 .PHONY: soak

@@ -16,6 +16,7 @@ mod create;
 mod directory;
 mod disk;
 mod error;
+mod forward;
 mod guard;
 mod identity;
 mod image;

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod capability;
 pub mod config;
 pub mod controller;
+pub mod crash_points;
 pub mod disks;
 pub mod identity;
 pub mod metrics;

@@ -6,6 +6,7 @@ use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
+use ingot_lvm_csi::crash_points::{self, CrashPoints};
 use ingot_lvm_csi::disks::DiskReporter;
 use ingot_lvm_csi::metrics::{self, Measured, Metrics};
 use ingot_lvm_csi::node::NodeService;
@@ -152,6 +153,9 @@ async fn run_agent(
         Some(file) => Arc::new(Sim::in_file(file.clone(), simulated(&config))?),
         None => Arc::new(real(&config)),
     };
+    let points = CrashPoints::of("agent");
+    let backend = crash_points::backend(backend, points.as_ref());
+    let store = crash_points::store(store, points.as_ref());
     let metrics = Metrics::default();
     let backend = Arc::new(Measured::new(backend, metrics.clone()));
     let executor = Executor::new(backend, Deadlines::default());
@@ -208,6 +212,8 @@ async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
     } else {
         DirectoryStore::open(&options.objects.store)?
     };
+    let points = CrashPoints::of("controller");
+    let store = crash_points::store(store, points.as_ref());
     let patience = Duration::from_secs(options.patience);
     let services = Services {
         node: None,

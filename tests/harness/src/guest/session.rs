@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -109,6 +110,25 @@ pub(super) fn shell(dir: &GuestDir, wire: &Wire, ssh: SocketAddr) -> Result<Comm
     let mut command = ssh_command(dir, wire, ssh)?;
     command
         .args(["-t", "-o", "ControlMaster=no"])
+        .arg(destination(ssh));
+    Ok(command)
+}
+
+/// A command that lets the shared connection listen on the machine for a socket of the guest.
+pub(super) fn forward(
+    dir: &GuestDir,
+    wire: &Wire,
+    ssh: SocketAddr,
+    socket: &str,
+    here: &Path,
+) -> Result<Command, GuestError> {
+    let mut command = ssh_command(dir, wire, ssh)?;
+    let mut both = here.as_os_str().to_owned();
+    both.push(":");
+    both.push(socket);
+    command
+        .args(["-O", "forward", "-L"])
+        .arg(both)
         .arg(destination(ssh));
     Ok(command)
 }

@@ -73,6 +73,7 @@ fn a_guest_is_a_machine_with_a_kernel_of_its_own() {
     assert!(refused.to_string().ends_with("no disk"), "{refused}");
 
     files_and_programs(&guest);
+    sockets(&guest);
 
     let before = guest.boot_id().unwrap();
     timed("reboot", || guest.reboot().unwrap());
@@ -89,6 +90,18 @@ fn a_guest_is_a_machine_with_a_kernel_of_its_own() {
 }
 
 /// Copies of files, directories and programs, in and out.
+/// A service of the guest is asked from the machine, through its socket.
+fn sockets(guest: &Guest) {
+    let here = std::env::temp_dir().join(unique("socket"));
+    out(guest, "ssh-agent -a /run/keys.sock >/dev/null");
+    guest.forward("/run/keys.sock", &here).unwrap();
+    let mut ask = Command::new("ssh-add");
+    let answer = ask.arg("-l").env("SSH_AUTH_SOCK", &here).output().unwrap();
+    fs::remove_file(&here).unwrap();
+    let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert_eq!(answer.trim(), "The agent has no identities.");
+}
+
 fn files_and_programs(guest: &Guest) {
     let dir = std::env::temp_dir().join(unique("files"));
     fs::create_dir_all(dir.join("tree/deep")).unwrap();

@@ -71,8 +71,6 @@ impl Agent {
                 .perform(command, id, vg, wish, actor.trouble.as_deref())
                 .await;
             if command.on_disk() {
-                // A failure may have been a success whose answer was lost.
-                let _ = self.inventory.refresh(vg).await;
                 // Before the report: who hears of the volume finds its space taken.
                 self.publish_pools().await;
             }

@@ -102,7 +102,7 @@ impl Agent {
                 vg: device.vg.clone(),
                 lv: device.lv.clone(),
             };
-            self.executor.change(activate).await?;
+            self.inventory.change_and_read(&device.vg, activate).await?;
         }
         let mut from = Bytes::ZERO;
         while from < length {

@@ -4,7 +4,7 @@ use super::Agent;
 use super::actor::failure;
 use crate::object::{Origin, Volume, VolumeId, lv_name};
 use crate::store::StoreError;
-use ingot_lvm::{Command as Lvm, Group, Layout, LvmError, NewLv, Space, TagChange, Tags};
+use ingot_lvm::{Command as Lvm, Group, Layout, Lv, LvmError, NewLv, Space, TagChange, Tags};
 use ingot_volume_brain::{
     Bytes, Command, Failure, FilesystemTag, LvState, Phase, Report, Version, VgName,
 };
@@ -79,7 +79,7 @@ impl Agent {
             return self.create_together(volume, group).await;
         }
         let _gate = self.gate(&volume.vg).await;
-        let group = self.inventory.refresh(&volume.vg).await.map_err(lvm)?;
+        let group = self.inventory.recent(&volume.vg).await.map_err(lvm)?;
         self.room(volume, volume.size).await?;
         let mut tags = Tags {
             uid: volume.uid,
@@ -98,9 +98,11 @@ impl Agent {
                 lv,
                 size: volume.size,
                 layout: volume.layout.clone(),
-                tags,
+                tags: tags.clone(),
             };
-            return self.executor.change(Lvm::Create(new)).await.map_err(lvm);
+            return self
+                .make(volume, Lvm::Create(new), volume.size, tags, true)
+                .await;
         };
         let source = lv_name(origin.kind, origin.uid);
         let (parent, size) = self.source(&group, origin)?;
@@ -108,14 +110,47 @@ impl Agent {
         if size < volume.size {
             tags.state = LvState::New;
         }
+        let read_only = volume.kind == ingot_lvm::Kind::Snapshot;
         let copy = Lvm::Copy {
             vg: volume.vg.clone(),
             source,
             lv,
-            read_only: volume.kind == ingot_lvm::Kind::Snapshot,
-            tags,
+            read_only,
+            tags: tags.clone(),
         };
-        self.executor.change(copy).await.map_err(lvm)
+        self.make(volume, copy, size, tags, !read_only).await
+    }
+
+    /// Makes the logical volume. What a thin one takes of its pool is known beforehand.
+    async fn make(
+        &self,
+        volume: &Volume,
+        command: Lvm,
+        size: Bytes,
+        tags: Tags,
+        active: bool,
+    ) -> Result<(), Failed> {
+        let vg = &volume.vg;
+        let Layout::Thin { pool } = &volume.layout else {
+            let made = self.inventory.change_and_read(vg, command).await;
+            return made.map_err(lvm);
+        };
+        let made = Lv {
+            lv: volume.lv(),
+            size,
+            tags: Some(tags),
+            unreadable: None,
+            pool: Some(pool.clone()),
+            thin: None,
+            health: None,
+            active,
+        };
+        let effect = |group: &mut Group| {
+            group.lvs.push(made);
+            group.lvs.sort_by(|a, b| a.lv.cmp(&b.lv));
+        };
+        let made = self.inventory.change(vg, command, effect).await;
+        made.map_err(lvm)
     }
 
     /// The tags and the size of what is to be copied.
@@ -134,18 +169,27 @@ impl Agent {
 
     async fn grow(&self, volume: &Volume, to: Bytes) -> Result<(), Failed> {
         let _gate = self.gate(&volume.vg).await;
-        let group = self.inventory.refresh(&volume.vg).await.map_err(lvm)?;
+        let vg = &volume.vg;
+        let group = self.inventory.recent(vg).await.map_err(lvm)?;
         let lv = volume.lv();
         let size = group.lv(&lv).map_or(Bytes::ZERO, |found| found.size);
-        if matches!(volume.layout, Layout::Thin { .. }) {
-            self.room(volume, to.saturating_sub(size)).await?;
-        }
         let extend = Lvm::Extend {
-            vg: volume.vg.clone(),
-            lv,
+            vg: vg.clone(),
+            lv: lv.clone(),
             size: to,
         };
-        self.executor.change(extend).await.map_err(lvm)
+        let grown = if matches!(volume.layout, Layout::Thin { .. }) {
+            self.room(volume, to.saturating_sub(size)).await?;
+            let effect = |group: &mut Group| {
+                if let Some(found) = group.lvs.iter_mut().find(|found| found.lv == lv) {
+                    found.size = to;
+                }
+            };
+            self.inventory.change(vg, extend, effect).await
+        } else {
+            self.inventory.change_and_read(vg, extend).await
+        };
+        grown.map_err(lvm)
     }
 
     /// A thin pool takes any promise; so it is refused here. Thick ones LVM refuses itself.
@@ -194,13 +238,19 @@ impl Agent {
     ) -> Result<(), LvmError> {
         let mut to = located.tags.clone();
         change(&mut to);
+        let (vg, lv) = (&located.device.vg, &located.lv.lv);
         let change = TagChange {
-            vg: located.device.vg.clone(),
-            lv: located.lv.lv.clone(),
+            vg: vg.clone(),
+            lv: lv.clone(),
             from: located.tags.clone(),
-            to,
+            to: to.clone(),
         };
-        self.executor.change(Lvm::Tag(change)).await
+        let effect = |group: &mut Group| {
+            if let Some(found) = group.lvs.iter_mut().find(|found| found.lv == *lv) {
+                found.tags = Some(to);
+            }
+        };
+        self.inventory.change(vg, Lvm::Tag(change), effect).await
     }
 
     async fn remove(&self, id: VolumeId, vg: &VgName) -> Result<(), Failed> {
@@ -225,7 +275,7 @@ impl Agent {
             vg: vg.clone(),
             lv: located.lv.lv,
         };
-        match self.executor.change(remove).await {
+        match self.inventory.change_and_read(vg, remove).await {
             Ok(()) | Err(LvmError::NotFound { .. }) => {
                 self.erasures.forget(id.uid);
                 Ok(())

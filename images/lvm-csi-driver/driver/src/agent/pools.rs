@@ -79,12 +79,21 @@ impl Agent {
         Ok(())
     }
 
-    /// Lets thin pools grow that fill up, while their group has room.
+    /// Lets thin pools grow that fill up, while their group has room, and looks whether groups that
+    /// could not be read whole are there again.
     pub async fn guard_pools(&self) {
         for pool in &self.config.pools {
+            let vg = &pool.volume_group;
+            if pool.thin.is_none() {
+                let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
+                if !self.inventory.group(vg).await.is_ok_and(whole) {
+                    let _ = self.inventory.refresh(vg).await;
+                }
+                continue;
+            }
             // Metadata and data, each at most once a round.
             for _ in 0..2 {
-                let Ok(group) = self.inventory.refresh(&pool.volume_group).await else {
+                let Ok(group) = self.inventory.refresh(vg).await else {
                     break;
                 };
                 let Some(growth) = growth::next(&group, pool) else {

@@ -106,11 +106,29 @@ impl Agent {
             if behind.swap(false, Ordering::Relaxed) && self.settle().await.is_err() {
                 behind.store(true, Ordering::Relaxed);
             }
+            self.look_again().await;
             self.retry_parked().await;
             self.seen.round();
             if ticks.is_multiple_of(GUARD_EVERY) {
                 self.guard_pools().await;
             }
+        }
+    }
+
+    /// Looks at the groups that could not be read: disks may come later than the agent. What waits in
+    /// one that is back goes on.
+    async fn look_again(&self) {
+        let groups = self.config.pools.iter().map(|pool| async {
+            let vg = &pool.volume_group;
+            let returned = self.inventory.returned(vg).await;
+            if returned {
+                // Should the store not answer, everything is looked at in some minutes.
+                let _ = self.settle_group(vg).await;
+            }
+            returned
+        });
+        if join_all(groups).await.contains(&true) {
+            self.publish_pools().await;
         }
     }
 

@@ -115,8 +115,12 @@ impl Agent {
             });
         }
         let vg = own.vg.clone();
-        let copy = Command::CopyTogether { vg, copies };
-        self.executor.change(copy).await.map_err(lvm)
+        let copy = Command::CopyTogether {
+            vg: vg.clone(),
+            copies,
+        };
+        let copied = self.inventory.change_and_read(&vg, copy).await;
+        copied.map_err(lvm)
     }
 
     /// Proof for one of the group that no later version of its object says ready.
@@ -160,8 +164,8 @@ impl Agent {
     }
 
     async fn remove_new(&self, vg: &VgName, lv: ingot_volume_brain::LvName) -> Result<(), Failed> {
-        let vg = vg.clone();
-        match self.executor.change(Command::Remove { vg, lv }).await {
+        let remove = Command::Remove { vg: vg.clone(), lv };
+        match self.inventory.change_and_read(vg, remove).await {
             Ok(()) | Err(LvmError::NotFound { .. }) => Ok(()),
             Err(error) => Err(lvm(error)),
         }

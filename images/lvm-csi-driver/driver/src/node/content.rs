@@ -19,7 +19,6 @@ impl NodeService {
         self.agent
             .retag(located, |tags| tags.filesystem = tag)
             .await?;
-        self.agent.inventory.refresh(&located.device.vg).await?;
         let fresh = self.agent.inventory.locate(located.tags.uid);
         fresh.ok_or_else(|| super::unknown(located.lv.lv.as_str()))
     }
@@ -36,8 +35,10 @@ impl NodeService {
                 vg: device.vg.clone(),
                 lv: device.lv.clone(),
             };
-            self.agent.executor.change(activate).await?;
-            self.agent.inventory.refresh(&device.vg).await?;
+            self.agent
+                .inventory
+                .change_and_read(&device.vg, activate)
+                .await?;
         }
         if !located.tags.encrypted {
             return Ok(located);
@@ -104,9 +105,17 @@ impl NodeService {
     ) -> Result<Located, Problem> {
         let device = content_device(&located);
         let encrypted = located.tags.encrypted;
+        let mut made = false;
         // Tag, make, tag: three steps, and one to see that nothing is left to do.
         for _ in 0..4 {
-            let found = self.agent.executor.probe(&device).await?;
+            let found = match made {
+                // Its program has said so.
+                true => Found::Filesystem {
+                    filesystem: wanted,
+                    whole: true,
+                },
+                false => self.agent.executor.probe(&device).await?,
+            };
             let signature = match found {
                 Found::Blank => Signature::Blank,
                 Found::Filesystem { filesystem, whole } if filesystem == wanted => {
@@ -128,6 +137,7 @@ impl NodeService {
                         filesystem: wanted,
                     };
                     self.agent.executor.change(make).await?;
+                    made = true;
                 }
                 Step::TagFormatted => {
                     located = self.tag(&located, FilesystemTag::Formatted).await?;

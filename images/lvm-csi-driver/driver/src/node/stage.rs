@@ -5,7 +5,7 @@ use crate::capability::{Access, Capability};
 use crate::object::lv_name;
 use crate::problem::Problem;
 use ingot_csi_proto::v1::{NodeStageVolumeRequest, NodeUnstageVolumeRequest};
-use ingot_lvm::{Command, Filesystem, LvmError, MountKind};
+use ingot_lvm::{Command, Device, Filesystem, LvmError, MountKind};
 
 /// The filesystem of volumes whose class and pod leave it open.
 const DEFAULT: Filesystem = Filesystem::Ext4;
@@ -91,14 +91,14 @@ impl NodeService {
                 .change(Command::Unmount { target })
                 .await?;
         }
-        let located = match self.locate(id).await {
-            Ok(located) => located,
-            Err(Problem::NotFound(_)) => return Ok(()),
-            Err(problem) => return Err(problem),
-        };
-        self.withdraw(located.device.clone()).await?;
-        if located.tags.encrypted {
-            let device = located.device;
+        // Neither are the tags asked: a pod must be able to leave a disk that has failed.
+        for pool in &self.agent.config.pools {
+            let device = Device::lv(&pool.volume_group, &lv);
+            self.withdraw(device.clone()).await?;
+            let view = device.decrypted();
+            if self.agent.executor.device_size(&view).await.is_err() {
+                continue;
+            }
             match self.agent.executor.change(Command::Close { device }).await {
                 Ok(()) | Err(LvmError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),

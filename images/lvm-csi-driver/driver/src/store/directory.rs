@@ -36,6 +36,14 @@ fn unavailable(path: &Path, error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
+/// Writes down that a name is there, or gone: an intent must not be lost with the power after the
+/// disk was changed for it.
+fn durable(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(path);
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| unavailable(folder, error))
+}
+
 impl DirectoryStore {
     /// Opens a directory and makes it if it is not there.
     pub fn open(folder: &Path) -> Result<Arc<Self>, StoreError> {
@@ -119,7 +127,8 @@ impl DirectoryStore {
             file.sync_all()?;
             fs::rename(&temporary, path)
         };
-        write().map_err(|error| unavailable(path, error))
+        write().map_err(|error| unavailable(path, error))?;
+        durable(path)
     }
 
     /// Runs a write while no other process writes.
@@ -228,6 +237,7 @@ impl Store for DirectoryStore {
             self.at(key, version)?;
             let path = self.path(key);
             fs::remove_file(&path).map_err(|error| unavailable(&path, error))?;
+            durable(&path)?;
             self.replace(&self.folder.join("removed"), key.to_string().as_bytes())
         })
     }

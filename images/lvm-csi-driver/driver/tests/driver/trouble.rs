@@ -328,3 +328,43 @@ async fn a_failure_is_told_in_the_status_and_tried_again() {
         .await
         .expect("created after all");
 }
+
+#[tokio::test]
+async fn a_pod_leaves_a_volume_whose_group_cannot_be_seen() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let folder = tempfile::tempdir().expect("a directory");
+    let request = create("v", GIB, &[("pool", "thin"), ("encrypted", "true")]);
+    let volume = bed.create(request).await.expect("created");
+    let id = &volume.volume_id;
+    let what = mount("");
+    bed.stage(id, folder.path(), &what).await.expect("staged");
+    let published = bed.publish(id, folder.path(), "target", &what).await;
+    published.expect("published");
+    bed.sim.hide(&vg("ingot-thin"), true);
+    bed.agent.settle().await.expect("settles");
+    let left = bed.unpublish(id, folder.path(), "target").await;
+    left.expect("unpublished");
+    bed.unstage(id, folder.path()).await.expect("unstaged");
+    bed.sim.hide(&vg("ingot-thin"), false);
+    bed.agent.settle().await.expect("settles");
+    bed.delete(id).await.expect("nothing has it open");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_disk_goes_on_when_it_is_back() {
+    let bed = Bed::new().impatient();
+    bed.agent.prepare_pools().await;
+    let request = create("v", GIB, &[("pool", "thin")]);
+    let volume = bed.create(request).await.expect("created");
+    bed.sim.hide(&vg("ingot-thin"), true);
+    bed.agent.settle().await.expect("settles");
+    let late = bed.delete(&volume.volume_id).await.expect_err("unseen");
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
+    bed.sim.hide(&vg("ingot-thin"), false);
+    let begin = std::time::Instant::now();
+    while let Err(error) = bed.delete(&volume.volume_id).await {
+        // Everything is looked at every five minutes; this is to be sooner.
+        assert!(begin.elapsed() < Duration::from_secs(60), "{error}");
+    }
+}

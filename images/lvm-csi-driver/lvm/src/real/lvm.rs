@@ -1,6 +1,6 @@
 //! Runs LVM and reads what it says when it refuses.
 
-use super::program::{Answer, Program};
+use super::program::{Answer, End, Program};
 use super::report;
 use super::{Real, arguments};
 use crate::backend::Reply;
@@ -11,6 +11,7 @@ use ingot_volume_brain::{Bytes, VgName};
 
 impl Real {
     fn start(&self, vg: &VgName, command: &Command) -> Result<Answer, LvmError> {
+        let hold = &self.group(vg)?.hold;
         let devices = self.devices(vg)?;
         // A device that is gone is left out: naming it would be an error, and the group is to be
         // seen as far as it is there.
@@ -23,7 +24,10 @@ impl Real {
             return Err(LvmError::GroupMissing { vg: vg.clone() });
         }
         let words = arguments(command).unwrap_or_default();
-        let mut program = Program::new("lvm").args(words);
+        let mut program = Program::new("lvm")
+            .args(words)
+            .sharing(hold.share()?)
+            .when_orphaned(End::Asked);
         if matches!(command, Command::CreateGroup { .. }) {
             program = program.args(&devices);
         }

@@ -1,11 +1,12 @@
 //! The node's own LVM, filesystems, encryption and mounts.
 //!
 //! The only place that starts their programs. Every LVM command names the devices of its group, so
-//! that no disk of somebody else is ever scanned, and every program is killed when the agent dies,
-//! so that the next agent does not begin beside the commands of its predecessor.
+//! that no disk of somebody else is ever scanned. When the agent dies, its programs end, and the next
+//! agent waits for the last of them: it never begins beside the commands of its predecessor.
 
 mod argv;
 mod cgroup;
+mod hold;
 mod lvm;
 mod mountinfo;
 mod mounts;
@@ -22,10 +23,12 @@ use crate::command::Command;
 use crate::device::{Device, Filesystem, Found};
 use crate::disks;
 use crate::error::LvmError;
+use hold::Hold;
 use ingot_volume_brain::{Bytes, VgName};
 use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A volume group and the devices that may be looked at for it.
 #[derive(Debug, Clone)]
@@ -39,17 +42,27 @@ pub struct RealGroup {
 /// The back end of a real node; needs root.
 #[derive(Debug, Clone)]
 pub struct Real {
-    groups: BTreeMap<VgName, Vec<String>>,
+    groups: BTreeMap<VgName, Owned>,
     /// Further disks of the groups, by serial number: looked up each time, as they may be replugged.
     serials: BTreeMap<VgName, Vec<String>>,
     /// Disks that may be emptied.
     wipe: BTreeSet<String>,
 }
 
+/// A group that this back end works on.
+#[derive(Debug, Clone)]
+struct Owned {
+    devices: Vec<String>,
+    hold: Arc<Hold>,
+}
+
 impl Real {
     /// Works on those groups and no others.
     pub fn new(groups: impl IntoIterator<Item = RealGroup>) -> Self {
-        let groups = groups.into_iter().map(|group| (group.vg, group.devices));
+        let groups = groups.into_iter().map(|RealGroup { vg, devices }| {
+            let hold = Arc::new(Hold::on(&vg));
+            (vg, Owned { devices, hold })
+        });
         Self {
             groups: groups.collect(),
             serials: BTreeMap::new(),
@@ -69,12 +82,15 @@ impl Real {
         self
     }
 
-    fn devices(&self, vg: &VgName) -> Result<Vec<String>, LvmError> {
-        let devices = self.groups.get(vg).cloned();
-        let mut devices = devices.ok_or_else(|| LvmError::Invalid {
+    fn group(&self, vg: &VgName) -> Result<&Owned, LvmError> {
+        self.groups.get(vg).ok_or_else(|| LvmError::Invalid {
             what: format!("volume group {vg} is not configured on this node"),
             remedy: "add it to the node's pools".into(),
-        })?;
+        })
+    }
+
+    fn devices(&self, vg: &VgName) -> Result<Vec<String>, LvmError> {
+        let mut devices = self.group(vg)?.devices.clone();
         let serials = self.serials.get(vg).map(Vec::as_slice).unwrap_or_default();
         if !serials.is_empty() {
             let found = disks::scan(Path::new("/"));
@@ -182,20 +198,29 @@ impl Backend for Real {
                 .arg(device.path())
                 .run(),
             Command::MakeFilesystem { device, filesystem } => {
+                // Without a discard of the whole device: a thin volume has nothing to give back yet, and
+                // some disks need minutes for it.
                 let program = match filesystem {
-                    Filesystem::Ext4 => Program::new("mkfs.ext4").args(["-F", "-q", "-m", "0"]),
-                    Filesystem::Xfs => Program::new("mkfs.xfs").args(["-f", "-q"]),
+                    Filesystem::Ext4 => {
+                        Program::new("mkfs.ext4").args(["-F", "-q", "-m", "0", "-E", "nodiscard"])
+                    }
+                    Filesystem::Xfs => Program::new("mkfs.xfs").args(["-f", "-q", "-K"]),
                 };
-                program.arg(device.path()).run()
+                let share = self.group(&device.vg)?.hold.share()?;
+                program.sharing(share).arg(device.path()).run()
             }
             Command::GrowFilesystem {
                 device,
                 target,
                 filesystem,
-            } => match filesystem {
-                Filesystem::Ext4 => Program::new("resize2fs").arg(device.path()).run(),
-                Filesystem::Xfs => Program::new("xfs_growfs").arg(target).run(),
-            },
+            } => {
+                let program = match filesystem {
+                    Filesystem::Ext4 => Program::new("resize2fs").arg(device.path()),
+                    Filesystem::Xfs => Program::new("xfs_growfs").arg(target),
+                };
+                let share = self.group(&device.vg)?.hold.share()?;
+                program.sharing(share).run()
+            }
             Command::Mounts => mountinfo::mounts().map(Reply::Mounts),
             Command::Mount { .. } => mounts::mount(command),
             Command::Bind {

@@ -3,6 +3,7 @@
 use crate::backend::Reply;
 use crate::error::LvmError;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,17 @@ pub(super) struct Program {
     name: &'static str,
     args: Vec<OsString>,
     input: Option<Vec<u8>>,
+    share: Option<File>,
+    end: End,
+}
+
+/// What becomes of a program when the agent dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing that it leaves does harm.
+    Killed,
+    /// It would leave devices suspended. It is asked to end: LVM does so where it can.
+    Asked,
 }
 
 /// How it ended.
@@ -27,7 +39,21 @@ impl Program {
             name,
             args: Vec::new(),
             input: None,
+            share: None,
+            end: End::Killed,
         }
+    }
+
+    /// As long as it runs, it has a share in the agent's hold on the group.
+    pub fn sharing(mut self, share: File) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    /// What becomes of it when the agent dies.
+    pub fn when_orphaned(mut self, end: End) -> Self {
+        self.end = end;
+        self
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -57,20 +83,26 @@ impl Program {
             command: shown.clone(),
             reason: format!("{error}; see that {} is installed on the node", self.name),
         };
-        // setpriv lets the kernel kill it with us: what a dead agent began must not go on while
-        // its successor reads the disks.
+        // setpriv lets the kernel end it with us: what a dead agent began must not go on for long
+        // while its successor waits.
+        let signal = match self.end {
+            End::Killed => "KILL",
+            End::Asked => "TERM",
+        };
+        let stdin = match (&self.input, self.share) {
+            (Some(_), _) => Stdio::piped(),
+            // A file without content: it reads as nothing, as /dev/null does.
+            (None, Some(share)) => Stdio::from(share),
+            (None, None) => Stdio::null(),
+        };
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "--", self.name])
+            .args(["--pdeathsig", signal, "--", self.name])
             .args(&self.args)
             // Messages are read below, so they must be the untranslated ones.
             .env("LC_ALL", "C")
             .env("LVM_SUPPRESS_FD_WARNINGS", "1")
-            .stdin(if self.input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
