@@ -133,6 +133,8 @@ pub struct Volume {
     awaited: Option<Command>,
     /// What was refused, with the wanted size it was refused for.
     refused: Option<Bytes>,
+    /// The deletion that was asked for was seen.
+    deleting: bool,
     /// The last command failed; nothing is tried before the next [`Event::Retry`].
     parked: bool,
     state: Option<State>,
@@ -148,6 +150,7 @@ impl Default for Volume {
             claimed: false,
             awaited: None,
             refused: None,
+            deleting: false,
             parked: false,
             state: None,
         }
@@ -202,10 +205,13 @@ impl Volume {
 
     fn learn(&mut self, intent: Known<Intent>) {
         if let Known::Present(new) = intent {
-            if self.refused.is_some_and(|size| size != new.size) || new.deleting {
+            // Once: what fails in a deletion is not tried again at every look.
+            let to_go = new.deleting && !self.deleting;
+            if self.refused.is_some_and(|size| size != new.size) || to_go {
                 self.refused = None;
                 self.parked = false;
             }
+            self.deleting = new.deleting;
             self.seen = new.version;
         }
         self.intent = intent;

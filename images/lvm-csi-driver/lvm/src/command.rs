@@ -136,8 +136,8 @@ pub enum Command {
         /// Its tags, from its first moment.
         tags: Tags,
     },
-    /// Make read-only copies of several thin volumes as they are at one instant. If it fails, some may
-    /// be there.
+    /// Make read-only copies of several thin volumes, with nothing else done to the group between them.
+    /// If it is cut short, some may be there.
     CopyTogether {
         /// The group.
         vg: VgName,

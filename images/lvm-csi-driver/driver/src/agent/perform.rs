@@ -257,6 +257,10 @@ impl Agent {
         let Some(located) = self.inventory.locate(id.uid) else {
             return Ok(());
         };
+        // Whatever else is to be done to the volume would wait for it in line.
+        if self.erasures.under_way(id.uid) {
+            return self.erased(&located, id);
+        }
         // Left over from an agent that died before a pod had it.
         let device = located.device.clone();
         match self.executor.change(Lvm::Withdraw { device }).await {

@@ -1,4 +1,4 @@
-//! Snapshots of a group are of one instant: the first of them is made with all the others, by one
+//! Snapshots of a group are taken in one go: the first of them is made with all the others, by one
 //! command. Until all are there each has the state *new*, and nobody was told of it; so what is left
 //! of an attempt that broke off is removed, and all are taken again.
 

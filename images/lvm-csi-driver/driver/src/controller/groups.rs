@@ -81,7 +81,7 @@ impl ControllerService {
             let pools: Vec<_> = pools.into_iter().collect();
             if let [one, other, ..] = pools.as_slice() {
                 return Err(Problem::Precondition(format!(
-                    "the volumes are in pools {one} and {other}; a group snapshot is of volumes of one pool, since they are taken at one instant"
+                    "the volumes are in pools {one} and {other}; a group snapshot is of volumes of one pool, since they are taken in one go"
                 )));
             }
             let snapshots = volumes
