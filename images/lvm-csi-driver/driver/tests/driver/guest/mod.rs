@@ -8,6 +8,7 @@
 mod audit;
 mod conformance;
 mod crash;
+mod power;
 
 use crate::bed::request::{from_snapshot, key, range};
 use ingot_csi_proto::v1;
