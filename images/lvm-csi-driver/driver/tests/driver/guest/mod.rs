@@ -8,7 +8,9 @@
 mod audit;
 mod conformance;
 mod crash;
+mod faults;
 mod power;
+mod witness;
 
 use crate::bed::request::{from_snapshot, key, range};
 use ingot_csi_proto::v1;
