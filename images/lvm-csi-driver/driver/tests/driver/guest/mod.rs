@@ -6,6 +6,7 @@
 //! their sockets, as those of kubelet and the sidecars do.
 
 mod audit;
+mod bench;
 mod conformance;
 mod crash;
 mod faults;
