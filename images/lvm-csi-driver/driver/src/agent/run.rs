@@ -118,7 +118,7 @@ impl Agent {
     /// Looks at the groups that could not be read: disks may come later than the agent. What waits in
     /// one that is back goes on.
     async fn look_again(&self) {
-        let groups = self.config.pools.iter().map(|pool| async {
+        let groups = self.config.pools.iter().map(|pool| async move {
             let vg = &pool.volume_group;
             let returned = self.inventory.returned(vg).await;
             if returned {

@@ -6,8 +6,12 @@
 //! their sockets, as those of kubelet and the sidecars do.
 
 mod audit;
+mod bench;
 mod conformance;
 mod crash;
+mod faults;
+mod power;
+mod witness;
 
 use crate::bed::request::{from_snapshot, key, range};
 use ingot_csi_proto::v1;
