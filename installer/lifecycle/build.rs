@@ -26,7 +26,7 @@ fn main() {
         &out.join("storage_definitions.rs"),
         &|_| true,
     );
-    let trains = here.join("../../images/trains/addons");
+    let trains = here.join("../../images/trains/storage");
     println!(
         "cargo::rerun-if-changed={}",
         trains.join("go.sum").display()

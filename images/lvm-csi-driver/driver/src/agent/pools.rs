@@ -40,6 +40,8 @@ impl Agent {
 
     async fn prepare(&self, pool: &PoolConfig) -> Result<(), LvmError> {
         let vg = &pool.volume_group;
+        // Who comes second finds what the first has made.
+        let _gate = self.gate(vg).await;
         // Pods may stand still on what an agent that died had suspended.
         self.executor.change(Command::Resume(vg.clone())).await?;
         let group = match self.inventory.refresh(vg).await {
