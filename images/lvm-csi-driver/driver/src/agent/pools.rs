@@ -4,6 +4,7 @@ use super::{Agent, growth};
 use crate::config::{PoolConfig, ThinConfig};
 use crate::object::{Key, NodePool, Object, ObjectKind};
 use crate::store::StoreError;
+use futures::future::join_all;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
 use ingot_volume_brain::VgName;
 use tokio::sync::MutexGuard;
@@ -28,12 +29,12 @@ impl Agent {
 
     /// Makes what is missing of the configured pools. A group that is not ours is left alone.
     pub async fn prepare_pools(&self) -> Vec<(String, LvmError)> {
-        let mut troubles = Vec::new();
-        for pool in &self.config.pools {
-            if let Err(error) = self.prepare(pool).await {
-                troubles.push((pool.name.clone(), error));
-            }
-        }
+        // Side by side: a disk that hangs keeps no other pool waiting.
+        let prepared = self.config.pools.iter().map(|pool| async move {
+            let done = self.prepare(pool).await;
+            done.err().map(|error| (pool.name.clone(), error))
+        });
+        let troubles = join_all(prepared).await.into_iter().flatten().collect();
         self.publish_pools().await;
         troubles
     }

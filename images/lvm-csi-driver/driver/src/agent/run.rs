@@ -73,12 +73,18 @@ impl Agent {
     pub async fn run(self: Arc<Self>) {
         // Before the first look at what is there: nothing falls between the two.
         let changes = self.store.watch();
-        for (pool, error) in self.prepare_pools().await {
-            eprintln!("pool {pool}: {error}");
-        }
         let behind = AtomicBool::new(true);
-        // Side by side: what hangs in the one must not keep the other from what is new.
+        let prepared = async {
+            for (pool, error) in self.prepare_pools().await {
+                eprintln!("pool {pool}: {error}");
+            }
+            // Volumes of a pool that was made just now could not be.
+            behind.store(true, Ordering::Relaxed);
+        };
+        // Side by side: what hangs in the one must not keep the other from what is new. The pools
+        // first, so that devices which are suspended are resumed before anything looks at them.
         tokio::join!(
+            prepared,
             self.follow_changes(changes, &behind),
             self.look_after(&behind)
         );
