@@ -8,6 +8,7 @@ SHELL := /bin/bash
 TARGET := target/x86_64-unknown-linux-gnu/release
 DIST := dist
 ISO := $(DIST)/ingot.iso
+STORAGE_ISO := $(DIST)/ingot-storage.iso
 KEY := $(DIST)/ingot.key
 PUB := $(DIST)/ingot.pub
 SANDBOX := demo
@@ -74,11 +75,20 @@ test-fast: packages ## Tests that need neither root nor a bundle
 test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
 	INGOT_GUEST_TESTS=1 cargo test --release --workspace --test guests
 
+.PHONY: storage-bundle
+storage-bundle: build $(KEY) ## Build the ISO that has volumes on the disks of nodes, too
+	$(TARGET)/iso-builder build --catalog images/catalog-storage.yaml --key $(KEY) --output $(STORAGE_ISO)
+
 # csi-sanity is built on the first run. On the simulator it takes minutes; the guests take more than an hour:
 # csi-sanity, deaths, power cuts and disk faults on real LVM.
 .PHONY: storage-test
-storage-test: packages guest-packages ## The volume driver: model, capacity, csi-sanity, deaths and faults on the simulator and on real LVM (as root)
+storage-test: storage-bundle guest-packages pod-on-lvm ## The volume driver: model, capacity, csi-sanity, deaths and faults on the simulator and on real LVM (as root)
 	INGOT_TOOL_TESTS=1 INGOT_GUEST_TESTS=1 cargo test --release --workspace --test model --test backends --test driver -- --nocapture --test-threads 1
+
+.PHONY: pod-on-lvm
+pod-on-lvm: storage-bundle guest-packages ## A pod with a volume, on a cluster whose worker is a virtual machine with disks (as root)
+	INGOT_BUNDLE=$(CURDIR)/$(STORAGE_ISO) INGOT_HOST_TESTS=1 INGOT_GUEST_TESTS=1 \
+	  cargo test --release --workspace --test pod_on_lvm -- --nocapture
 
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
