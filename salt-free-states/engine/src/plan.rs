@@ -3,9 +3,11 @@
 use crate::change::Change;
 use crate::graph::Graph;
 use crate::journal::Journal;
-use crate::resource::{ResourceError, Status};
+use crate::resource::service::{self, Found};
+use crate::resource::{Resource, ResourceError, Status};
 use crate::system::System;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What applying does to one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,7 @@ pub fn plan(
     journal: Option<&Journal>,
 ) -> Result<Plan, Vec<PlanError>> {
     let pending = journal.map(Journal::pending).unwrap_or_default();
+    let units = units(system, graph);
     let mut errors = Vec::new();
     let mut resources: Vec<Planned> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
@@ -107,7 +110,12 @@ pub fn plan(
                 "nothing it depends on changed".into(),
             ))
         } else {
-            node.declared.resource.kind().check(system)
+            match &node.declared.resource {
+                Resource::Service(service) if units.contains_key(&service.unit) => {
+                    Ok(service.compare(units[&service.unit]))
+                }
+                resource => resource.kind().check(system),
+            }
         };
         let action = match status {
             Ok(Status::Drifted(changes)) => Action::Change { changes },
@@ -132,4 +140,19 @@ pub fn plan(
     } else {
         Err(errors)
     }
+}
+
+/// What systemd says of every unit of the graph, asked once. Nothing where it does not answer for all:
+/// each service then asks for itself, and fails by its own name.
+fn units(system: &System, graph: &Graph) -> BTreeMap<String, Found> {
+    let services = graph.nodes.iter().filter_map(|node| {
+        let Resource::Service(service) = &node.declared.resource else {
+            return None;
+        };
+        Some(service.unit.as_str())
+    });
+    let names: Vec<&str> = BTreeSet::from_iter(services).into_iter().collect();
+    let found = service::find(system, &names).unwrap_or_default();
+    let names = names.into_iter().map(str::to_owned);
+    names.zip(found).collect()
 }

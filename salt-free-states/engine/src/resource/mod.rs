@@ -16,7 +16,7 @@ mod kernel_module;
 mod mount;
 mod ownership;
 mod package;
-mod service;
+pub(crate) mod service;
 mod swap;
 mod symlink;
 mod sysctl;

@@ -27,50 +27,64 @@ fn yes() -> bool {
     true
 }
 
-/// The properties of a unit that this module reads.
-struct Found {
+/// What systemd says of a unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Found {
     exists: bool,
     active: bool,
     enabled: bool,
     stale: bool,
 }
 
-impl Service {
-    fn find(&self, system: &System) -> Result<Found, ResourceError> {
-        let text = system.commands.must(
-            "systemctl",
-            &[
-                "show",
-                "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload",
-                "--",
-                &self.unit,
-            ],
-        )?;
-        let value: BTreeMap<&str, &str> = text
+/// Asks systemd for several units at once: starting a program costs more than its answer.
+///
+/// # Errors
+/// When systemd does not answer, or not for every unit.
+pub fn find(system: &System, units: &[&str]) -> Result<Vec<Found>, ResourceError> {
+    if units.is_empty() {
+        return Ok(Vec::new());
+    }
+    let properties = "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload";
+    let mut words = vec!["show", properties, "--"];
+    words.extend(units);
+    let text = system.commands.must("systemctl", &words)?;
+    // One paragraph a unit, in the order asked for (systemctl(1), show).
+    let found: Vec<Found> = text.trim().split("\n\n").map(Found::parse).collect();
+    if found.len() != units.len() {
+        return Err(ResourceError::Conflict(format!(
+            "systemctl told of {} units when asked for {}: {}",
+            found.len(),
+            units.len(),
+            units.join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+impl Found {
+    fn parse(paragraph: &str) -> Self {
+        let value: BTreeMap<&str, &str> = paragraph
             .lines()
             .filter_map(|line| line.split_once('='))
             .collect();
         let is = |key: &str, wanted: &[&str]| value.get(key).is_some_and(|v| wanted.contains(v));
-        Ok(Found {
+        Self {
             exists: !is("LoadState", &["not-found"]),
             active: is("ActiveState", &["active", "activating", "reloading"]),
             enabled: is("UnitFileState", &["enabled", "enabled-runtime"]),
             stale: is("NeedDaemonReload", &["yes"]),
-        })
+        }
     }
 }
 
-fn word(yes: bool) -> &'static str {
-    if yes { "true" } else { "false" }
-}
-
-impl Kind for Service {
-    fn target(&self) -> String {
-        format!("service {}", self.unit)
+impl Service {
+    fn find(&self, system: &System) -> Result<Found, ResourceError> {
+        let found = find(system, &[&self.unit])?;
+        Ok(found.first().copied().unwrap_or_default())
     }
 
-    fn check(&self, system: &System) -> Result<Status, ResourceError> {
-        let found = self.find(system)?;
+    /// Compares the description with what systemd said of the unit.
+    pub fn compare(&self, found: Found) -> Status {
         let mut changes = Vec::new();
         if found.enabled != self.enabled {
             changes.push(Change::new(
@@ -95,12 +109,23 @@ impl Kind for Service {
         }
         // What is not installed neither runs nor starts: that is as wanted when it shall not.
         if !found.exists && !self.enabled && !self.running {
-            return Ok(Status::NotApplicable(format!(
-                "{} is not installed",
-                self.unit
-            )));
+            return Status::NotApplicable(format!("{} is not installed", self.unit));
         }
-        Ok(Status::from_changes(changes))
+        Status::from_changes(changes)
+    }
+}
+
+fn word(yes: bool) -> &'static str {
+    if yes { "true" } else { "false" }
+}
+
+impl Kind for Service {
+    fn target(&self) -> String {
+        format!("service {}", self.unit)
+    }
+
+    fn check(&self, system: &System) -> Result<Status, ResourceError> {
+        Ok(self.compare(self.find(system)?))
     }
 
     fn way_back(&self, system: &System, _saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {

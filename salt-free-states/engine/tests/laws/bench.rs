@@ -8,6 +8,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A systemd that keeps the state of its units, and records what it was asked for.
@@ -15,6 +16,8 @@ use std::sync::{Arc, Mutex};
 pub struct FakeHost {
     pub units: Mutex<BTreeMap<String, (bool, bool)>>,
     pub asked: Mutex<Vec<String>>,
+    /// How often it was asked for the state of units.
+    pub looks: AtomicUsize,
     pub root: PathBuf,
 }
 
@@ -30,21 +33,30 @@ impl Commands for FakeHost {
         let unit = args.last().copied().unwrap_or_default().to_owned();
         let mut units = self.units.lock().unwrap();
         let (enabled, active) = units.get(&unit).copied().unwrap_or_default();
-        let exists =
-            units.contains_key(&unit) || self.root.join("etc/systemd/system").join(&unit).exists();
         let mut stdout = String::new();
         let mut status = 0;
         match (program, args.first().copied()) {
             ("systemctl", Some("show")) => {
-                stdout = format!(
-                    "LoadState={}\nActiveState={}\nUnitFileState={}\nNeedDaemonReload=no\n",
-                    if exists { "loaded" } else { "not-found" },
-                    if active { "active" } else { "inactive" },
-                    if enabled { "enabled" } else { "disabled" },
-                );
-                if args[1] == "--property=LoadState" {
-                    stdout.truncate(stdout.find('\n').unwrap());
-                }
+                self.looks.fetch_add(1, Ordering::Relaxed);
+                let asked = args.iter().skip_while(|word| **word != "--").skip(1);
+                let told = asked.map(|unit| {
+                    let (enabled, active) = units.get(*unit).copied().unwrap_or_default();
+                    let file = self.root.join("etc/systemd/system").join(unit);
+                    let loaded = if units.contains_key(*unit) || file.exists() {
+                        "LoadState=loaded\n"
+                    } else {
+                        "LoadState=not-found\n"
+                    };
+                    if args[1] == "--property=LoadState" {
+                        return loaded.to_owned();
+                    }
+                    let active = if active { "active" } else { "inactive" };
+                    let enabled = if enabled { "enabled" } else { "disabled" };
+                    format!(
+                        "{loaded}ActiveState={active}\nUnitFileState={enabled}\nNeedDaemonReload=no\n"
+                    )
+                });
+                stdout = told.collect::<Vec<_>>().join("\n");
             }
             ("systemctl", Some("enable")) => _ = units.insert(unit, (true, active)),
             ("systemctl", Some("disable")) => _ = units.insert(unit, (false, active)),

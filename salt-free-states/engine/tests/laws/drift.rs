@@ -4,6 +4,7 @@ use crate::bench::Bench;
 use ingot_engine::plan;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::Ordering;
 
 /// A state, what somebody does to the host behind its back, and the attributes a plan then names.
 type Drift = (&'static str, fn(&Bench), &'static [&'static str]);
@@ -145,6 +146,36 @@ fn drift_of_an_archive_a_service_and_a_link_is_named() {
         std::fs::read_to_string(bench.at("srv/r/kubelet")).unwrap(),
         "binary"
     );
+}
+
+#[test]
+fn services_are_asked_for_together_and_told_apart() {
+    let bench = Bench::new();
+    let state: String = ["a", "b", "c"]
+        .iter()
+        .map(|name| {
+            format!(
+                "  - id: u{name}\n    unit: {{name: {name}.service, content: '[Unit]'}}\n  - id: {name}\n    \
+                 service: {{unit: {name}.service}}\n    require: [u{name}]\n"
+            )
+        })
+        .collect();
+    let graph = bench.graph(&state);
+    bench.apply(&graph);
+    let looks = || bench.host.looks.load(Ordering::Relaxed);
+    let before = looks();
+    assert!(bench.plan(&graph).is_empty());
+    assert_eq!(looks() - before, 1, "one question for three services");
+    bench
+        .host
+        .units
+        .lock()
+        .unwrap()
+        .insert("b.service".into(), (true, false));
+    let plan = bench.plan(&graph);
+    let work: Vec<&str> = plan.work().map(|planned| planned.id.as_str()).collect();
+    assert_eq!(work, ["s/b"]);
+    assert_eq!(bench.drift(&graph), ["running"]);
 }
 
 #[test]
