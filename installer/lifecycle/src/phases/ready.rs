@@ -1,30 +1,47 @@
-//! Waits until every node that takes part is Ready, the platform's pods run and DNS answers; labels nodes.
+//! Waits until every API server is ready, every node that takes part is Ready, the platform's pods run
+//! and DNS answers.
 
+use super::control_plane;
 use crate::agent::kube::{ClusterStatus, PodStatus};
 use crate::driver::Driver;
 use crate::error::Failure;
 use crate::event::Event;
 use crate::manifests;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 const PHASE: &str = "ready";
-/// How long a kubelet may take to register by itself once there is an API server.
-const REGISTRATION: Duration = Duration::from_secs(3);
+/// What a kubelet says of itself that waits to make its CSINode.
+const CSI_NODE: &str = "failed to initialize CSINode";
 
 /// Runs the phase.
 ///
 /// # Errors
 /// When the cluster is not ready in time: what is missing, node by node and pod by pod.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    let begin = Instant::now();
-    let deadline = begin + driver.options.ready_timeout;
+    let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
     let name = format!(
         "kubernetes.default.svc.{}",
         driver.cluster.network.cluster_domain
     );
     let dns = driver.cluster.dns_address().map(|address| (address, name));
-    let (mut labelled, mut woken) = (false, false);
+    let mut woken = Woken::default();
+    if let Ok((_, status)) = ask(driver, &dns).await {
+        woken.wake(driver, &status).await;
+    }
+    driver
+        .each(
+            PHASE,
+            |node| node.is_control_plane(),
+            async |machine| {
+                control_plane::wait(machine, &progress, deadline, || false).await?;
+                Ok(0)
+            },
+        )
+        .await;
+    let mut labelled = false;
     loop {
         driver.drop_lost(PHASE);
         let wanted: Vec<_> = driver
@@ -32,43 +49,22 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             .values()
             .map(|machine| machine.node.clone())
             .collect();
-        let Some(machine) = driver.any_control_plane() else {
-            return Err(Failure::machine("no control plane is left"));
+        let answer = ask(driver, &dns).await;
+        let (via, missing) = match &answer {
+            Ok((via, status)) => (via.clone(), missing(status, &wanted)),
+            Err(failure) if driver.any_control_plane().is_none() => return Err(failure.clone()),
+            Err(failure) => (String::new(), vec![failure.message.clone()]),
         };
-        let (via, status) = (
-            machine.node.name.to_string(),
-            machine.session.kube_status(dns.clone()).await,
-        );
-        let missing = match &status {
-            Ok(status) => missing(status, &wanted),
-            Err(failure) => vec![failure.message.clone()],
-        };
-        if let Ok(status) = &status {
-            let registered = |node: &&ingot_cluster::Node| {
-                status.nodes.iter().any(|n| n.name == node.name.as_str())
-            };
-            if !woken && begin.elapsed() > REGISTRATION {
-                let late = wanted.iter().filter(|node| !registered(node));
-                let late: Vec<String> = late.map(|node| node.name.to_string()).collect();
-                wake(driver, &late).await;
-                woken = true;
-            }
-            if !labelled && wanted.iter().all(|node| registered(&node)) {
-                let labels: String = wanted.iter().map(manifests::node).collect();
-                if let Some(machine) = driver.any_control_plane()
-                    && let Ok(changed) = machine.session.kube_apply(labels).await
-                {
-                    driver.changed += changed.len();
-                    labelled = true;
-                }
+        if let Ok((_, status)) = &answer {
+            woken.wake(driver, status).await;
+            let registered = |name: &str| status.nodes.iter().any(|node| node.name == name);
+            if !labelled && wanted.iter().all(|node| registered(node.name.as_str())) {
+                labelled = label(driver, &via, &wanted).await;
             }
         }
         if missing.is_empty() && labelled {
-            for pod in status
-                .iter()
-                .flat_map(|status| &status.pods)
-                .filter(|pod| !pod.ready)
-            {
+            let pods = answer.iter().flat_map(|(_, status)| &status.pods);
+            for pod in pods.filter(|pod| !pod.ready) {
                 let message = format!("{} is still starting; the cluster can be used", pod.name);
                 driver.tell(Event::Warning {
                     node: None,
@@ -81,30 +77,78 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             return Err(Failure::machine(format!("the cluster is not ready:\n  {}", missing.join("\n  ")))
                 .hint("run the same command again to go on waiting; `ingot status` shows the present state"));
         }
+        let first = missing.first().cloned();
         progress.tell(
             &via,
-            missing
-                .first()
-                .cloned()
-                .unwrap_or_else(|| "label the nodes".into()),
+            first.unwrap_or_else(|| "label the nodes".into()),
             None,
         );
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
-/// Starts the kubelets anew whose nodes have not registered. They began before there was an API server,
-/// and after some refusals a kubelet waits for seven seconds between attempts to register, then for
-/// twenty between attempts to make its CSINode, before it calls itself ready (kubelet
-/// `registerWithAPIServer`, `initializeCSINode`). One that starts now does both at once.
-async fn wake(driver: &mut Driver, late: &[String]) {
-    let asked = driver
-        .machines
-        .iter_mut()
-        .filter(|(name, _)| late.contains(name))
-        .map(|(_, machine)| machine.session.restart_kubelet());
-    // One that cannot be restarted is waited for like the others, and named when it does not come.
-    futures::future::join_all(asked).await;
+/// The state of the cluster, from the first control plane that answers, and which that is.
+async fn ask(
+    driver: &mut Driver,
+    dns: &Option<(IpAddr, String)>,
+) -> Result<(String, ClusterStatus), Failure> {
+    let mut last = Failure::machine("no control plane is left");
+    let machines = driver.machines.iter_mut();
+    for (name, machine) in machines.filter(|(_, machine)| machine.node.is_control_plane()) {
+        match machine.session.kube_status(dns.clone()).await {
+            Ok(status) => return Ok((name.clone(), status)),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
+/// Sets the labels that only an administrator may set; says whether that was done.
+async fn label(driver: &mut Driver, via: &str, nodes: &[ingot_cluster::Node]) -> bool {
+    let labels: String = nodes.iter().map(manifests::node).collect();
+    let Some(machine) = driver.machines.get_mut(via) else {
+        return false;
+    };
+    match machine.session.kube_apply(labels).await {
+        Ok(changed) => {
+            driver.changed += changed.len();
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Kubelets that were started anew, each at most once for each reason.
+///
+/// They began before there was an API server. After some refusals a kubelet waits for seven seconds
+/// between attempts to register (kubelet `registerWithAPIServer`), and one whose Node came later than its
+/// first four attempts to make a CSINode, within a second, waits for twenty before it is ready (kubelet
+/// `initializeCSINode`). One that starts now does so at once.
+#[derive(Default)]
+struct Woken {
+    to_register: BTreeSet<String>,
+    to_make_csi_node: BTreeSet<String>,
+}
+
+impl Woken {
+    async fn wake(&mut self, driver: &mut Driver, status: &ClusterStatus) {
+        let mut asked = Vec::new();
+        for (name, machine) in &mut driver.machines {
+            let node = status.nodes.iter().find(|node| node.name == *name);
+            let first = match node {
+                None => self.to_register.insert(name.clone()),
+                Some(node) if !node.ready && node.reason.contains(CSI_NODE) => {
+                    self.to_make_csi_node.insert(name.clone())
+                }
+                Some(_) => false,
+            };
+            if first {
+                asked.push(machine.session.restart_kubelet());
+            }
+        }
+        // One that cannot be restarted is waited for like the others, and named when it does not come.
+        futures::future::join_all(asked).await;
+    }
 }
 
 /// Pods that need half a minute of measurements before they call themselves ready. The cluster works
