@@ -18,6 +18,11 @@ pub enum Output {
     Json,
 }
 
+/// The reporter of commands whose standard output is one answer: all talk on standard error.
+pub fn aside() -> Arc<dyn Events> {
+    reporter(Output::Text)
+}
+
 /// The reporter for this output and terminal.
 pub fn reporter(output: Output) -> Arc<dyn Events> {
     match output {

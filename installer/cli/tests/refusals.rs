@@ -209,6 +209,11 @@ fn hosts_that_do_not_answer() {
     let site = Site::new();
     // Nothing listens on port 1 of this machine.
     site.refuses("ssh-refused", 3, &with(&["bootstrap"], &BUNDLE));
+    site.refuses(
+        "volume-no-control-plane",
+        3,
+        &with(&["volume", "list", "-o", "json"], &BUNDLE),
+    );
     let unresolved = GOOD.replace("host: 127.0.0.1, port: 1", "host: no-such-host.invalid");
     std::fs::write(site.at("unresolved.yaml"), unresolved).unwrap();
     site.refuses(

@@ -20,6 +20,7 @@ pub mod registry;
 pub mod run_journal;
 pub mod sequence;
 pub mod settings;
+pub mod storage;
 
 pub use driver::{Driver, Machine};
 pub use error::{Failure, FailureKind};

@@ -140,6 +140,7 @@ pub async fn run(driver: &mut Driver, sequence: &[Phase]) -> Result<usize, Failu
                 .nodes
                 .iter()
                 .map(|node| node.name.to_string())
+                .filter(|name| driver.options.only.is_empty() || driver.options.only.contains(name))
                 .collect(),
             _ => driver.machines.keys().cloned().collect(),
         };

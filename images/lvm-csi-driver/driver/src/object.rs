@@ -1,8 +1,10 @@
 //! The objects through which controller and agents speak: intent by the one, report by the other.
 
 mod disk;
+mod quarantined;
 
 pub use disk::{Disk, DiskHealth, DiskId};
+pub use quarantined::Quarantined;
 
 use ingot_lvm::{Filesystem, Kind, Layout, Limits, Space, ThinGuard};
 use ingot_volume_brain::{
@@ -296,6 +298,9 @@ pub struct NodePool {
     pub guard: ThinGuard,
     /// What is free.
     pub space: Space,
+    /// What is in it and nobody's.
+    #[serde(default)]
+    pub quarantined: Vec<Quarantined>,
     /// Why nothing can be made in it now.
     #[serde(default)]
     pub trouble: Option<String>,

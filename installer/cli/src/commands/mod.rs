@@ -4,6 +4,7 @@ mod agent;
 mod apply;
 mod bundle;
 mod completion;
+mod disk;
 mod kubeconfig;
 mod node;
 mod plan;
@@ -11,6 +12,7 @@ mod run;
 mod sandbox;
 mod states;
 mod status;
+mod volume;
 
 use clap::Subcommand;
 use ingot_lifecycle::Failure;
@@ -32,6 +34,12 @@ pub enum Command {
     /// Work on single nodes
     #[command(subcommand)]
     Node(node::Command),
+    /// Look at volumes, take snapshots, find what nobody owns
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// Look at the disks of the nodes
+    #[command(subcommand)]
+    Disk(disk::Command),
     /// Look into bundles
     #[command(subcommand)]
     Bundle(bundle::Command),
@@ -60,6 +68,8 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Status(options) => status::run(&options),
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments),
         Command::Node(command) => node::run(command),
+        Command::Volume(command) => volume::run(command),
+        Command::Disk(command) => disk::run(command),
         Command::Bundle(command) => bundle::run(command),
         Command::Sandbox(command) => sandbox::run(command),
         Command::States(command) => states::run(command),

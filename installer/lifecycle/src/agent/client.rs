@@ -6,6 +6,8 @@ use crate::error::Failure;
 use crate::facts::{Facts, Membership};
 use crate::paths;
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
+use crate::storage::join::Named;
+use crate::storage::objects::{self, Content, Objects, VolumeSnapshot};
 use futures::FutureExt;
 use ingot_bundle::Digest;
 use ingot_engine::{Event, Report};
@@ -344,6 +346,52 @@ impl Session {
             Reply::Status { status } => Ok(status),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Everything that storage is made of.
+    ///
+    /// # Errors
+    /// When the API server of the host does not answer.
+    pub async fn storage(&mut self) -> Result<Objects, Failure> {
+        match self.ask(&Request::Storage).await? {
+            Reply::Storage { answer } => Ok(answer.into()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes an object in a namespace; false, if one of its name is there.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer.
+    pub async fn kube_create(&mut self, object: serde_json::Value) -> Result<bool, Failure> {
+        let created = self.done(&Request::KubeCreate { object }).await?;
+        Ok(created > 0)
+    }
+
+    /// A VolumeSnapshot and the content that belongs to it, as far as they are there.
+    ///
+    /// # Errors
+    /// When the API server does not answer, or with something else.
+    pub async fn volume_snapshot(
+        &mut self,
+        snapshot: &Named,
+    ) -> Result<(Option<VolumeSnapshot>, Option<Content>), Failure> {
+        let request = Request::VolumeSnapshot {
+            namespace: snapshot.namespace.clone(),
+            name: snapshot.name.clone(),
+        };
+        let (found, content) = match self.ask(&request).await? {
+            Reply::VolumeSnapshot { snapshot, content } => (snapshot, content),
+            other => return Err(unexpected(&other)),
+        };
+        let wrong = |reason: String| {
+            Failure::machine(format!(
+                "snapshot {snapshot} cannot be understood: {reason}"
+            ))
+        };
+        let found = found.as_ref().map(objects::one).transpose();
+        let content = content.as_ref().map(objects::one).transpose();
+        Ok((found.map_err(wrong)?, content.map_err(wrong)?))
     }
 
     /// Starts the kubelet of the host anew; its pods go on.

@@ -15,6 +15,7 @@ pub mod protocol;
 pub mod reset;
 pub mod serve;
 pub mod states;
+pub mod storage;
 
 pub use client::Session;
 pub use serve::serve;

@@ -64,6 +64,12 @@ pub enum Request {
     KubeReady,
     /// The state of the cluster; with the address of its DNS and a name to ask it for.
     KubeStatus { dns: Option<(IpAddr, String)> },
+    /// Everything that storage is made of.
+    Storage,
+    /// Makes an object in a namespace; nothing is changed if one of its name is there.
+    KubeCreate { object: serde_json::Value },
+    /// A VolumeSnapshot and its content.
+    VolumeSnapshot { namespace: String, name: String },
     /// Starts the kubelet anew, for it to register its node at once.
     RestartKubelet,
     /// Writes down which cluster the host belongs to.
@@ -154,6 +160,13 @@ pub enum Reply {
     },
     Status {
         status: super::kube::ClusterStatus,
+    },
+    Storage {
+        answer: crate::storage::objects::Answer,
+    },
+    VolumeSnapshot {
+        snapshot: Option<serde_json::Value>,
+        content: Option<serde_json::Value>,
     },
     /// Something a reset could not take back.
     Leftovers {

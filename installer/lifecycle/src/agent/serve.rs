@@ -2,7 +2,7 @@
 
 use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
-use super::{authority, blobs::BlobStore, certificates, gather, kube, reset, states};
+use super::{authority, blobs::BlobStore, certificates, gather, kube, reset, states, storage};
 use crate::facts::Membership;
 use crate::paths;
 use std::io;
@@ -155,6 +155,17 @@ async fn answer(request: Request) -> Reply {
         Request::KubeStatus { dns } => kube::status(dns)
             .await
             .map(|status| Reply::Status { status }),
+        Request::Storage => storage::read()
+            .await
+            .map(|answer| Reply::Storage { answer }),
+        Request::KubeCreate { object } => {
+            storage::create(&object).await.map(|created| Reply::Done {
+                changed: usize::from(created),
+            })
+        }
+        Request::VolumeSnapshot { namespace, name } => storage::volume_snapshot(&namespace, &name)
+            .await
+            .map(|(snapshot, content)| Reply::VolumeSnapshot { snapshot, content }),
         Request::RestartKubelet => blocking(restart_kubelet)
             .await
             .map(|()| Reply::Done { changed: 0 }),

@@ -2,7 +2,7 @@
 
 use super::{Agent, growth};
 use crate::config::{PoolConfig, ThinConfig};
-use crate::object::{Key, NodePool, Object, ObjectKind};
+use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined};
 use crate::store::StoreError;
 use futures::future::join_all;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
@@ -174,6 +174,7 @@ impl Agent {
             thin: thin.map(|thin| thin.pool.clone()),
             guard: thin.map(|thin| thin.guard).unwrap_or_default(),
             space: Space::default(),
+            quarantined: Vec::new(),
             trouble: None,
         };
         let lane = Lane::Group(pool.volume_group.clone());
@@ -181,6 +182,7 @@ impl Agent {
         match self.inventory.group(&pool.volume_group).await {
             Ok(group) => {
                 status.space = Space::of(&group, status.thin.as_ref());
+                status.quarantined = Quarantined::of(&group);
                 let foreign = ours(pool, &group).err();
                 status.trouble = blocked.or(foreign).map(|error| error.to_string());
             }

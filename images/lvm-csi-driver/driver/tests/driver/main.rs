@@ -11,6 +11,7 @@ mod lists;
 mod metadata;
 mod metrics;
 mod process;
+mod quarantine;
 mod raw;
 mod refusals;
 mod replay;

@@ -2,7 +2,8 @@
 
 use super::{GROUP, VERSION, decode, encode, names};
 use crate::object::{
-    Disk, DiskHealth, DiskId, GroupSnapshot, Key, NodePool, Object, ObjectKind, Origin, Volume,
+    Disk, DiskHealth, DiskId, GroupSnapshot, Key, NodePool, Object, ObjectKind, Origin,
+    Quarantined, Volume,
 };
 use ingot_lvm::{Filesystem, Kind, Layout, Limits, Space, ThinGuard, ThinSpace};
 use ingot_volume_brain::{
@@ -93,6 +94,14 @@ fn whole() -> Vec<(Key, Object)> {
                 healthy: true,
             }),
         },
+        quarantined: vec![Quarantined {
+            lv: LvName::volume(VolumeUid(7)),
+            kind: Kind::Volume,
+            id: "v-1".into(),
+            size: Bytes::gib(1),
+            thin: Some(LvName::new("thin").expect("a name")),
+            encrypted: true,
+        }],
         trouble: Some("a disk is missing".into()),
     };
     let disk = Disk {
