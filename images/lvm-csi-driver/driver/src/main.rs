@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
-use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
+use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
@@ -150,7 +150,10 @@ async fn run_agent(
     end: End,
 ) -> Result<(), Box<dyn Error>> {
     let backend: Arc<dyn Backend> = match &options.simulate {
-        Some(file) => Arc::new(Sim::in_file(file.clone(), simulated(&config))?),
+        Some(file) => {
+            let sim = Sim::in_file(file.clone(), simulated(&config))?;
+            Arc::new(sim.with_wipe(config.wipe.clone()))
+        }
         None => Arc::new(real(&config)),
     };
     let points = CrashPoints::of("agent");
@@ -251,12 +254,13 @@ fn alone(socket: &Path) -> Result<Flock<File>, Box<dyn Error>> {
     })
 }
 
-/// The disks a simulated node begins with: one of 100 GiB for each device that is configured.
+/// The disks a simulated node begins with: one of 100 GiB for each device that is configured, which
+/// nobody has ever written to.
 fn simulated(config: &NodeConfig) -> Vec<SimGroup> {
     let group = |pool: &ingot_lvm_csi::config::PoolConfig| {
         let disks = pool.devices.iter().chain(&pool.serials);
-        let disks = disks.map(|_| Bytes::gib(100));
-        SimGroup::disks(pool.volume_group.clone(), disks)
+        let disks = disks.map(|name| SimDisk::new(name.clone(), Bytes::gib(100)));
+        SimGroup::named(pool.volume_group.clone(), disks.collect()).erased()
     };
     config.pools.iter().map(group).collect()
 }

@@ -82,6 +82,15 @@ impl fmt::Debug for Key {
     }
 }
 
+/// What somebody would read where nothing lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreeSpace {
+    /// Zeros, or what was kept in no clear text.
+    Erased,
+    /// Whatever was there.
+    Unknown,
+}
+
 /// How fast a device may be used; nothing means without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -107,6 +116,42 @@ pub enum Command {
         vg: VgName,
         /// Marks it as ours.
         tag: String,
+    },
+    /// Make a disk part of a group. One that is not empty is refused, unless it may be emptied.
+    ExtendGroup {
+        /// The group.
+        vg: VgName,
+        /// The disk, as the configuration names it: a path or a serial number.
+        disk: String,
+    },
+    /// Take all that is free on a disk of a group for a logical volume that nobody is given.
+    Reserve {
+        /// The group.
+        vg: VgName,
+        /// The logical volume.
+        lv: LvName,
+        /// Path of the disk, as the group reports it.
+        device: String,
+        /// What is free on it.
+        size: Bytes,
+    },
+    /// Give back what such a logical volume has at its end.
+    Shrink {
+        /// The group.
+        vg: VgName,
+        /// The logical volume.
+        lv: LvName,
+        /// Its new size.
+        size: Bytes,
+    },
+    /// Write down on a disk of a group what its free space shows.
+    MarkDisk {
+        /// The group.
+        vg: VgName,
+        /// Path of the disk, as the group reports it.
+        device: String,
+        /// What that is.
+        free: FreeSpace,
     },
     /// Make a thin pool.
     CreatePool {
@@ -326,6 +371,10 @@ impl Command {
             | Self::Resume(vg)
             | Self::CopyTogether { vg, .. }
             | Self::CreateGroup { vg, .. }
+            | Self::ExtendGroup { vg, .. }
+            | Self::Reserve { vg, .. }
+            | Self::Shrink { vg, .. }
+            | Self::MarkDisk { vg, .. }
             | Self::CreatePool { vg, .. }
             | Self::Copy { vg, .. }
             | Self::Extend { vg, .. }
@@ -357,6 +406,10 @@ impl Command {
         match self {
             Self::Scan(_) => "scan",
             Self::CreateGroup { .. } => "create_group",
+            Self::ExtendGroup { .. } => "extend_group",
+            Self::Reserve { .. } => "reserve",
+            Self::Shrink { .. } => "shrink",
+            Self::MarkDisk { .. } => "mark_disk",
             Self::CreatePool { .. } => "create_pool",
             Self::Create(_) => "create",
             Self::Copy { .. } => "copy",
@@ -404,6 +457,14 @@ impl Command {
         match self {
             Self::Scan(vg) => format!("scan of {vg}"),
             Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
+            Self::ExtendGroup { vg, disk } => format!("addition of {disk} to group {vg}"),
+            Self::Reserve {
+                vg, device, size, ..
+            } => {
+                format!("reservation of {size} of {device} in {vg}")
+            }
+            Self::Shrink { vg, lv, size } => format!("shrinkage of {vg}/{lv} to {size}"),
+            Self::MarkDisk { vg, device, free } => format!("mark of {device} in {vg}: {free:?}"),
             Self::CreatePool { vg, pool, .. } => format!("creation of pool {vg}/{pool}"),
             Self::Create(new) => format!("creation of {}/{}", new.vg, new.lv),
             Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),

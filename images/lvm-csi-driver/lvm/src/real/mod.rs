@@ -8,6 +8,7 @@ mod argv;
 mod cgroup;
 mod hold;
 mod lvm;
+mod members;
 mod mountinfo;
 mod mounts;
 mod program;
@@ -28,7 +29,7 @@ use ingot_volume_brain::{Bytes, VgName};
 use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A volume group and the devices that may be looked at for it.
 #[derive(Debug, Clone)]
@@ -53,7 +54,15 @@ pub struct Real {
 #[derive(Debug, Clone)]
 struct Owned {
     devices: Vec<String>,
+    /// Disks that the group has and that are not configured any more.
+    strays: Arc<Mutex<BTreeSet<String>>>,
     hold: Arc<Hold>,
+}
+
+impl Owned {
+    fn strays(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Real {
@@ -61,7 +70,15 @@ impl Real {
     pub fn new(groups: impl IntoIterator<Item = RealGroup>) -> Self {
         let groups = groups.into_iter().map(|RealGroup { vg, devices }| {
             let hold = Arc::new(Hold::on(&vg));
-            (vg, Owned { devices, hold })
+            let strays = Arc::default();
+            (
+                vg,
+                Owned {
+                    devices,
+                    strays,
+                    hold,
+                },
+            )
         });
         Self {
             groups: groups.collect(),
@@ -89,6 +106,7 @@ impl Real {
         })
     }
 
+    /// The configured devices of a group.
     fn devices(&self, vg: &VgName) -> Result<Vec<String>, LvmError> {
         let mut devices = self.group(vg)?.devices.clone();
         let serials = self.serials.get(vg).map(Vec::as_slice).unwrap_or_default();
@@ -173,7 +191,11 @@ impl Backend for Real {
         match command {
             Command::Scan(vg) => self.scan(vg).map(|group| Reply::Group(Box::new(group))),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
+            Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::CreatePool { vg, .. }
+            | Command::Reserve { vg, .. }
+            | Command::Shrink { vg, .. }
+            | Command::MarkDisk { vg, .. }
             | Command::Copy { vg, .. }
             | Command::Extend { vg, .. }
             | Command::ExtendMetadata { vg, .. }
