@@ -166,12 +166,12 @@ async fn run_agent(
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
+    let agent = Agent::new(config.clone(), store.clone(), executor);
     if options.simulate.is_none() {
-        let disks = DiskReporter::new(config.clone(), store.clone(), "/".into());
+        let disks = DiskReporter::new(config, store.clone(), "/".into());
         // Until the process ends.
-        tokio::spawn(disks.run());
+        tokio::spawn(disks.beside(Arc::clone(&agent)).run());
     }
-    let agent = Agent::new(config, store.clone(), executor);
     if let Some(listener) = listener {
         eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
         // Until the process ends.

@@ -8,6 +8,7 @@ mod actor;
 mod erase;
 mod growth;
 mod inventory;
+mod members;
 mod observe;
 mod perform;
 mod pools;
@@ -16,6 +17,7 @@ mod together;
 
 pub use actor::Actor;
 pub use inventory::{Inventory, Located};
+pub use members::DiskNote;
 
 use crate::config::{NodeConfig, PoolConfig};
 use crate::store::Store;
@@ -35,6 +37,7 @@ pub struct Agent {
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
+    members: members::Members,
     seen: observe::Seen,
     /// For work that goes on beside whoever began it.
     me: Weak<Agent>,
@@ -51,6 +54,7 @@ impl Agent {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
+            members: members::Members::default(),
             seen: observe::Seen::default(),
             gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),

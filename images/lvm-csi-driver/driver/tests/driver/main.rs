@@ -3,6 +3,7 @@
 mod bed;
 mod capacity;
 mod crash;
+mod disks;
 mod erase;
 mod features;
 mod gone;
