@@ -296,6 +296,9 @@ pub struct NodePool {
     pub guard: ThinGuard,
     /// What is free.
     pub space: Space,
+    /// What will be free when it shows nothing any more of what its disks held before.
+    #[serde(default)]
+    pub overwriting: Bytes,
     /// Why nothing can be made in it now.
     #[serde(default)]
     pub trouble: Option<String>,

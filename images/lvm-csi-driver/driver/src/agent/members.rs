@@ -124,6 +124,21 @@ impl Agent {
             let Ok(group) = self.inventory.group(&pool.volume_group).await else {
                 continue;
             };
+            let group_of = (pool.name.clone(), pool.volume_group.to_string());
+            let trouble = self.members.troubles().get(&group_of).cloned();
+            for (pv, lv) in group.reserves() {
+                let done = 100 - lv.size.0.saturating_mul(100) / pv.size.0.max(1);
+                let progress = || {
+                    format!(
+                        "what it held is being overwritten before pool {} uses it: {done} % done",
+                        pool.name
+                    )
+                };
+                notes.push(DiskNote {
+                    names: names(pv),
+                    text: trouble.clone().unwrap_or_else(progress),
+                });
+            }
             for pv in strays(pool, &group) {
                 notes.push(DiskNote {
                     names: names(pv),
@@ -131,7 +146,16 @@ impl Agent {
                 });
             }
         }
+        let group = |name: &str| {
+            self.config
+                .pools
+                .iter()
+                .any(|p| p.volume_group.as_str() == name)
+        };
         for ((_, disk), text) in &*self.members.troubles() {
+            if group(disk) {
+                continue;
+            }
             notes.push(DiskNote {
                 names: vec![disk.clone()],
                 text: text.clone(),

@@ -12,6 +12,7 @@ mod members;
 mod observe;
 mod perform;
 mod pools;
+mod reserve;
 mod run;
 mod together;
 
@@ -38,6 +39,7 @@ pub struct Agent {
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
     members: members::Members,
+    reserves: reserve::Reserves,
     seen: observe::Seen,
     /// For work that goes on beside whoever began it.
     me: Weak<Agent>,
@@ -55,6 +57,7 @@ impl Agent {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
             members: members::Members::default(),
+            reserves: reserve::Reserves::of(&config.pools),
             seen: observe::Seen::default(),
             gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),

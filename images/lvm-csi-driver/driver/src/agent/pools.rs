@@ -1,13 +1,14 @@
 //! Pools: made when they are not there, enlarged by new disks, guarded while they fill, published for
 //! the controller.
 
+use super::reserve::lent;
 use super::{Agent, growth};
 use crate::config::{PoolConfig, ThinConfig};
 use crate::object::{Key, NodePool, Object, ObjectKind, Volume};
 use crate::store::{self, StoreError};
 use futures::future::join_all;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
-use ingot_volume_brain::{Phase, VgName};
+use ingot_volume_brain::{Bytes, Phase, VgName};
 use tokio::sync::MutexGuard;
 
 /// Marks a volume group as ours, with the name of the pool behind it.
@@ -61,7 +62,11 @@ impl Agent {
         ours(pool, &group)?;
         Self::log_strays(pool, &group);
         let group = self.join_disks(pool, group).await;
-        self.make_thin_pool(pool, &group).await
+        self.make_thin_pool(pool, &group).await?;
+        self.keep_apart(vg).await?;
+        let group = self.inventory.group(vg).await?;
+        self.begin_overwriting(vg, &group);
+        Ok(())
     }
 
     /// A group of which volumes are on record is not made anew on other disks: they would be lost.
@@ -96,6 +101,7 @@ impl Agent {
         if group.lv(&thin.pool).is_some() {
             return Ok(());
         }
+        self.release(vg).await?;
         let ThinConfig {
             pool,
             size,
@@ -139,12 +145,12 @@ impl Agent {
             let Ok(group) = self.inventory.refresh(vg).await else {
                 break;
             };
-            let Some(growth) = growth::next(&group, pool) else {
+            let Some(growth) = growth::next(&lent(&group), pool) else {
                 break;
             };
             let _gate = self.gate(vg).await;
             // What cannot grow is seen in its fill.
-            if self.executor.change(growth).await.is_err() {
+            if self.release(vg).await.is_err() || self.executor.change(growth).await.is_err() {
                 break;
             }
         }
@@ -152,7 +158,7 @@ impl Agent {
         let _ = self.inventory.refresh(vg).await;
     }
 
-    /// Disks may come later than the agent, and be emptied by people.
+    /// Disks may come later than the agent, and be emptied by people; what was begun is gone on with.
     async fn look_after_disks(&self, pool: &PoolConfig) {
         let vg = &pool.volume_group;
         let Ok(group) = self.inventory.group(vg).await else {
@@ -161,8 +167,15 @@ impl Agent {
         if ours(pool, &group).is_err() {
             return;
         }
-        let _gate = self.gate(vg).await;
-        self.join_disks(pool, group).await;
+        {
+            let _gate = self.gate(vg).await;
+            self.join_disks(pool, group).await;
+            // Who makes a thick volume sees to it again, and is told why it fails.
+            let _ = self.keep_apart(vg).await;
+        }
+        if let Ok(group) = self.inventory.group(vg).await {
+            self.begin_overwriting(vg, &group);
+        }
     }
 
     /// Writes down what is free, where it changed.
@@ -225,6 +238,7 @@ impl Agent {
             thin: thin.map(|thin| thin.pool.clone()),
             guard: thin.map(|thin| thin.guard).unwrap_or_default(),
             space: Space::default(),
+            overwriting: Bytes::ZERO,
             trouble: None,
         };
         let lane = Lane::Group(pool.volume_group.clone());
@@ -232,6 +246,7 @@ impl Agent {
         match self.inventory.group(&pool.volume_group).await {
             Ok(group) => {
                 status.space = Space::of(&group, status.thin.as_ref());
+                status.overwriting = Self::kept_apart(&group);
                 let foreign = ours(pool, &group).err();
                 status.trouble = blocked.or(foreign).map(|error| error.to_string());
             }
@@ -244,7 +259,8 @@ impl Agent {
     }
 }
 
-fn ours(pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
+/// Whether a group was made for that pool.
+pub(super) fn ours(pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
     let tag = group_tag(&pool.name);
     if group.tags.contains(&tag) {
         return Ok(());

@@ -11,6 +11,7 @@ mod guest;
 mod lists;
 mod metadata;
 mod metrics;
+mod past;
 mod process;
 mod raw;
 mod refusals;

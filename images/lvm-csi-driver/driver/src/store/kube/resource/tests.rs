@@ -93,6 +93,7 @@ fn whole() -> Vec<(Key, Object)> {
                 healthy: true,
             }),
         },
+        overwriting: Bytes::gib(1),
         trouble: Some("a disk is missing".into()),
     };
     let disk = Disk {
