@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
+use ingot_lvm::real::let_go_on;
 use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
@@ -38,6 +39,9 @@ enum Part {
     Agent(AgentOptions),
     /// Serve the CSI Controller service.
     Controller(ControllerOptions),
+    /// Let pods go on that stand still, at the end of the input or after so many seconds.
+    #[command(hide = true)]
+    Guardian { seconds: f64, groups: Vec<PathBuf> },
 }
 
 /// Where the objects are.
@@ -102,6 +106,7 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().part {
         Part::Agent(options) => agent(options).await,
         Part::Controller(options) => controller(options).await,
+        Part::Guardian { seconds, groups } => guardian(seconds, &groups).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -225,6 +230,21 @@ async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
     };
     serve(&options.socket, services, ended()?).await?;
     Ok(())
+}
+
+/// The agent holds the other end of the input, so it ends with it, however that ends. Whoever ends this
+/// program ends the waiting, too.
+async fn guardian(seconds: f64, groups: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+    let end = ended()?;
+    let (mut input, mut nothing) = (tokio::io::stdin(), tokio::io::sink());
+    tokio::select! {
+        _ = tokio::io::copy(&mut input, &mut nothing) => {}
+        () = tokio::time::sleep(Duration::try_from_secs_f64(seconds)?) => {}
+        () = end => {}
+    }
+    let_go_on(groups)?;
+    // Not by returning: the input may be read for ever.
+    std::process::exit(0);
 }
 
 /// The node's own LVM, on the disks of its pools.

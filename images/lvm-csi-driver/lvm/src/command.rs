@@ -181,15 +181,18 @@ pub enum Command {
         /// Its tags, from its first moment.
         tags: Tags,
     },
-    /// Make read-only copies of several thin volumes, with nothing else done to the group between them.
-    /// If it is cut short, some may be there.
+    /// Make read-only copies of several thin volumes, of one instant: nothing else is done to the group
+    /// between them, and who writes stands still. If it is cut short, some may be there.
     CopyTogether {
         /// The group.
         vg: VgName,
         /// The copies.
         copies: Vec<NewCopy>,
+        /// The uids of the pods that can write to the volumes.
+        pods: BTreeSet<String>,
     },
-    /// Let those devices of a group go on that a dead agent left suspended.
+    /// Let those devices of a group go on that a dead agent left suspended, and the pods that it held
+    /// still.
     Resume(VgName),
     /// Change tags.
     Tag(TagChange),
@@ -468,7 +471,7 @@ impl Command {
             Self::CreatePool { vg, pool, .. } => format!("creation of pool {vg}/{pool}"),
             Self::Create(new) => format!("creation of {}/{}", new.vg, new.lv),
             Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),
-            Self::CopyTogether { vg, copies } => {
+            Self::CopyTogether { vg, copies, .. } => {
                 format!("copies of {} volumes of {vg} at once", copies.len())
             }
             Self::Resume(vg) => format!("resumption of {vg}"),

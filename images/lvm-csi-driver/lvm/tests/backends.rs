@@ -196,7 +196,10 @@ fn the_nodes_own_lvm() {
         vg: vg(),
         devices: first,
     };
-    run_all(&Real::new([group]), true);
+    // What the driver's own program does.
+    let script = r#"s=$1; shift; timeout $s cat; for g; do echo 0 >"$g/cgroup.freeze"; done"#;
+    let guardian = ["sh", "-c", script, "guardian"].map(str::to_owned);
+    run_all(&Real::new([group]).with_guardian(guardian), true);
     run_joining_real(&devices);
 }
 

@@ -7,6 +7,7 @@ mod disks;
 mod erase;
 mod features;
 mod gone;
+mod guardian;
 mod guest;
 mod lists;
 mod metadata;

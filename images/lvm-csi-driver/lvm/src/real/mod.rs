@@ -14,10 +14,12 @@ mod mounts;
 mod program;
 mod report;
 mod selection;
+mod still;
 mod together;
 mod view;
 
 pub use argv::arguments;
+pub use still::let_go_on;
 
 use crate::backend::{Backend, Reply};
 use crate::command::Command;
@@ -30,6 +32,7 @@ use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use still::Guardian;
 
 /// A volume group and the devices that may be looked at for it.
 #[derive(Debug, Clone)]
@@ -48,6 +51,7 @@ pub struct Real {
     serials: BTreeMap<VgName, Vec<String>>,
     /// Disks that may be emptied.
     wipe: BTreeSet<String>,
+    guardian: Guardian,
 }
 
 /// A group that this back end works on.
@@ -84,7 +88,15 @@ impl Real {
             groups: groups.collect(),
             serials: BTreeMap::new(),
             wipe: BTreeSet::new(),
+            guardian: Guardian::default(),
         }
+    }
+
+    /// Has another program let pods go on that are held still: its first words, which the longest time
+    /// in seconds and their control groups follow. Else it is this program, told `guardian`.
+    pub fn with_guardian(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        self.guardian = Guardian(words.into_iter().collect());
+        self
     }
 
     /// Has further disks in a group, by their serial numbers.
@@ -201,7 +213,7 @@ impl Backend for Real {
             | Command::ExtendMetadata { vg, .. }
             | Command::Remove { vg, .. }
             | Command::Activate { vg, .. } => self.lvm(vg, command),
-            Command::CopyTogether { vg, copies } => self.copy_together(vg, copies),
+            Command::CopyTogether { vg, copies, pods } => self.copy_together(vg, copies, pods),
             Command::Resume(vg) => self.resume(vg),
             Command::Create(new) => self.lvm(&new.vg, command),
             Command::Tag(change) => self.lvm(&change.vg, command),

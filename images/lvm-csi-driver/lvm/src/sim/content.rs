@@ -146,7 +146,8 @@ impl State {
 
     /// The half of a command; those that LVM commits in one write have no half.
     pub fn tear(&mut self, command: &Command) {
-        if let Command::CopyTogether { vg, copies } = command {
+        if let Command::CopyTogether { vg, copies, pods } = command {
+            self.still.extend(pods.iter().cloned());
             let half = copies.len().div_ceil(2);
             // What cannot be copied leaves nothing, in half or whole.
             let _ = self.copy_together(vg, &copies[..half]);

@@ -21,6 +21,7 @@ use crate::device::{Device, Filesystem};
 use crate::error::LvmError;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use state::State;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -137,6 +138,16 @@ impl Sim {
         if let Some(disk) = self.state().disk(vg, disk) {
             disk.past.push(past.into());
         }
+    }
+
+    /// The pods that stand still now.
+    pub fn still(&self) -> BTreeSet<String> {
+        self.state().still.clone()
+    }
+
+    /// The pods that were held still, for each time that snapshots were taken together.
+    pub fn held(&self) -> Vec<BTreeSet<String>> {
+        self.state().held.clone()
     }
 
     /// Kind and size of the filesystem on it.

@@ -91,6 +91,11 @@ pub(super) struct State {
     pub views: BTreeSet<LvName>,
     /// Limits by volume and pod.
     pub limits: Vec<(LvName, String, Limits)>,
+    /// Pods that stand still, and whom each attempt held.
+    #[serde(default)]
+    pub still: BTreeSet<String>,
+    #[serde(skip)]
+    pub held: Vec<BTreeSet<String>>,
     /// Disks that may be emptied.
     #[serde(skip)]
     pub wipe: BTreeSet<String>,
@@ -224,8 +229,14 @@ impl State {
                 read_only,
                 tags,
             } => self.copy(vg, source, lv, *read_only, tags),
-            Command::CopyTogether { vg, copies } => self.copy_together(vg, copies),
-            Command::Resume(_) => Ok(Reply::Done),
+            Command::CopyTogether { vg, copies, pods } => {
+                self.held.push(pods.clone());
+                self.copy_together(vg, copies)
+            }
+            Command::Resume(_) => {
+                self.still.clear();
+                Ok(Reply::Done)
+            }
             Command::Tag(change) => self.tag(change),
             Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
             Command::ExtendMetadata { vg, pool, size } => self.extend_metadata(vg, pool, *size),
@@ -289,6 +300,7 @@ impl State {
         self.opened.clear();
         self.views.clear();
         self.limits.clear();
+        self.still.clear();
         for group in self.groups.values_mut() {
             for volume in group.lvs.values_mut() {
                 volume.active = false;
