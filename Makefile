@@ -74,7 +74,8 @@ test-fast: packages ## Tests that need neither root nor a bundle
 test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
 	INGOT_GUEST_TESTS=1 cargo test --release --workspace --test guests
 
-# csi-sanity is built on the first run. On the simulator it takes minutes; the guests take more than an hour:
+# csi-sanity is built on the first run, and one of its runs takes an API server from the bundle, if there is one
+# (`make bundle`). On the simulator it takes minutes; the guests take more than an hour:
 # csi-sanity, deaths, power cuts and disk faults on real LVM.
 .PHONY: storage-test
 storage-test: packages guest-packages ## The volume driver: model, capacity, csi-sanity, deaths and faults on the simulator and on real LVM (as root)

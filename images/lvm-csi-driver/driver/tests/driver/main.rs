@@ -2,6 +2,7 @@
 
 mod bed;
 mod capacity;
+mod cluster;
 mod crash;
 mod disks;
 mod erase;
