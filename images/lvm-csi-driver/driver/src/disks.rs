@@ -5,6 +5,7 @@
 
 mod events;
 
+use crate::agent::{Agent, DiskNote};
 use crate::config::{NodeConfig, PoolConfig};
 use crate::object::{Disk, DiskHealth, DiskId, Key, Object, ObjectKind};
 use crate::store::{Store, StoreError};
@@ -28,6 +29,8 @@ pub struct DiskReporter {
     store: Arc<dyn Store>,
     /// Where the node's files are: `/`, but for tests.
     root: PathBuf,
+    /// Who makes the disks part of their pools.
+    agent: Option<Arc<Agent>>,
 }
 
 impl DiskReporter {
@@ -37,6 +40,20 @@ impl DiskReporter {
             config,
             store,
             root,
+            agent: None,
+        }
+    }
+
+    /// Says of the disks what that agent knows, too.
+    pub fn beside(mut self, agent: Arc<Agent>) -> Self {
+        self.agent = Some(agent);
+        self
+    }
+
+    async fn noted(&self) {
+        match &self.agent {
+            Some(agent) => agent.disk_notes_changed().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -57,9 +74,13 @@ impl DiskReporter {
             match &events {
                 Ok(events) => tokio::select! {
                     () = events.next() => {}
+                    () = self.noted() => {}
                     () = again => {}
                 },
-                Err(_) => again.await,
+                Err(_) => tokio::select! {
+                    () = self.noted() => {}
+                    () = again => {}
+                },
             }
         }
     }
@@ -78,7 +99,11 @@ impl DiskReporter {
             }
         }
         let before: Vec<&Disk> = known.values().map(|(_, disk)| disk).collect();
-        let now = reports(&self.config, &found, &before);
+        let notes = match &self.agent {
+            Some(agent) => agent.disk_notes().await,
+            None => Vec::new(),
+        };
+        let now = reports(&self.config, &found, &before, &notes);
         for disk in &now {
             let key = Key::disk(&self.config.node, &disk.id);
             let object = Object::Disk(Box::new(disk.clone()));
@@ -123,8 +148,14 @@ fn is(disk: &BlockDisk, device: &str) -> bool {
 }
 
 /// What is to be said of each disk, and of those that are asked for and not there.
-fn reports(config: &NodeConfig, found: &[BlockDisk], before: &[&Disk]) -> Vec<Disk> {
-    let mut all: Vec<Disk> = found.iter().map(|disk| report(config, disk)).collect();
+fn reports(
+    config: &NodeConfig,
+    found: &[BlockDisk],
+    before: &[&Disk],
+    notes: &[DiskNote],
+) -> Vec<Disk> {
+    let report = |disk| report(config, disk, notes);
+    let mut all: Vec<Disk> = found.iter().map(report).collect();
     for pool in &config.pools {
         let by_id = pool
             .devices
@@ -184,8 +215,13 @@ fn missing(
     })
 }
 
-fn report(config: &NodeConfig, disk: &BlockDisk) -> Disk {
+fn report(config: &NodeConfig, disk: &BlockDisk, notes: &[DiskNote]) -> Disk {
     let pool = pool_of(config, disk);
+    let noted = notes.iter().find(|note| {
+        let called = |name: &String| disk.serial.as_ref() == Some(name) || is(disk, name);
+        note.names.iter().any(called)
+    });
+    let noted = noted.filter(|_| !disk.failed).map(|note| note.text.clone());
     Disk {
         node: config.node.clone(),
         id: DiskId::of(disk.name().unwrap_or(&disk.kernel_name)),
@@ -201,7 +237,7 @@ fn report(config: &NodeConfig, disk: &BlockDisk) -> Disk {
             false => DiskHealth::Good,
         },
         content: disk.content.clone(),
-        unused: unused(config, disk, pool),
+        unused: noted.or_else(|| unused(config, disk, pool)),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
-use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimGroup};
+use ingot_lvm::real::let_go_on;
+use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
@@ -38,6 +39,9 @@ enum Part {
     Agent(AgentOptions),
     /// Serve the CSI Controller service.
     Controller(ControllerOptions),
+    /// Let pods go on that stand still, at the end of the input or after so many seconds.
+    #[command(hide = true)]
+    Guardian { seconds: f64, groups: Vec<PathBuf> },
 }
 
 /// Where the objects are.
@@ -102,6 +106,7 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().part {
         Part::Agent(options) => agent(options).await,
         Part::Controller(options) => controller(options).await,
+        Part::Guardian { seconds, groups } => guardian(seconds, &groups).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,7 +155,10 @@ async fn run_agent(
     end: End,
 ) -> Result<(), Box<dyn Error>> {
     let backend: Arc<dyn Backend> = match &options.simulate {
-        Some(file) => Arc::new(Sim::in_file(file.clone(), simulated(&config))?),
+        Some(file) => {
+            let sim = Sim::in_file(file.clone(), simulated(&config))?;
+            Arc::new(sim.with_wipe(config.wipe.clone()))
+        }
         None => Arc::new(real(&config)),
     };
     let points = CrashPoints::of("agent");
@@ -163,12 +171,12 @@ async fn run_agent(
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
+    let agent = Agent::new(config.clone(), store.clone(), executor);
     if options.simulate.is_none() {
-        let disks = DiskReporter::new(config.clone(), store.clone(), "/".into());
+        let disks = DiskReporter::new(config, store.clone(), "/".into());
         // Until the process ends.
-        tokio::spawn(disks.run());
+        tokio::spawn(disks.beside(Arc::clone(&agent)).run());
     }
-    let agent = Agent::new(config, store.clone(), executor);
     if let Some(listener) = listener {
         eprintln!("metrics at http://{}/metrics", listener.local_addr()?);
         // Until the process ends.
@@ -224,6 +232,21 @@ async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The agent holds the other end of the input, so it ends with it, however that ends. Whoever ends this
+/// program ends the waiting, too.
+async fn guardian(seconds: f64, groups: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+    let end = ended()?;
+    let (mut input, mut nothing) = (tokio::io::stdin(), tokio::io::sink());
+    tokio::select! {
+        _ = tokio::io::copy(&mut input, &mut nothing) => {}
+        () = tokio::time::sleep(Duration::try_from_secs_f64(seconds)?) => {}
+        () = end => {}
+    }
+    let_go_on(groups)?;
+    // Not by returning: the input may be read for ever.
+    std::process::exit(0);
+}
+
 /// The node's own LVM, on the disks of its pools.
 fn real(config: &NodeConfig) -> Real {
     let groups = config.pools.iter().map(|pool| RealGroup {
@@ -251,12 +274,13 @@ fn alone(socket: &Path) -> Result<Flock<File>, Box<dyn Error>> {
     })
 }
 
-/// The disks a simulated node begins with: one of 100 GiB for each device that is configured.
+/// The disks a simulated node begins with: one of 100 GiB for each device that is configured, which
+/// nobody has ever written to.
 fn simulated(config: &NodeConfig) -> Vec<SimGroup> {
     let group = |pool: &ingot_lvm_csi::config::PoolConfig| {
         let disks = pool.devices.iter().chain(&pool.serials);
-        let disks = disks.map(|_| Bytes::gib(100));
-        SimGroup::disks(pool.volume_group.clone(), disks)
+        let disks = disks.map(|name| SimDisk::new(name.clone(), Bytes::gib(100)));
+        SimGroup::named(pool.volume_group.clone(), disks.collect()).erased()
     };
     config.pools.iter().map(group).collect()
 }

@@ -301,6 +301,9 @@ pub struct NodePool {
     /// What is in it and nobody's.
     #[serde(default)]
     pub quarantined: Vec<Quarantined>,
+    /// What will be free when it shows nothing any more of what its disks held before.
+    #[serde(default)]
+    pub overwriting: Bytes,
     /// Why nothing can be made in it now.
     #[serde(default)]
     pub trouble: Option<String>,

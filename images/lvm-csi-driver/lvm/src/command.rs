@@ -82,6 +82,15 @@ impl fmt::Debug for Key {
     }
 }
 
+/// What somebody would read where nothing lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreeSpace {
+    /// Zeros, or what was kept in no clear text.
+    Erased,
+    /// Whatever was there.
+    Unknown,
+}
+
 /// How fast a device may be used; nothing means without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -107,6 +116,42 @@ pub enum Command {
         vg: VgName,
         /// Marks it as ours.
         tag: String,
+    },
+    /// Make a disk part of a group. One that is not empty is refused, unless it may be emptied.
+    ExtendGroup {
+        /// The group.
+        vg: VgName,
+        /// The disk, as the configuration names it: a path or a serial number.
+        disk: String,
+    },
+    /// Take all that is free on a disk of a group for a logical volume that nobody is given.
+    Reserve {
+        /// The group.
+        vg: VgName,
+        /// The logical volume.
+        lv: LvName,
+        /// Path of the disk, as the group reports it.
+        device: String,
+        /// What is free on it.
+        size: Bytes,
+    },
+    /// Give back what such a logical volume has at its end.
+    Shrink {
+        /// The group.
+        vg: VgName,
+        /// The logical volume.
+        lv: LvName,
+        /// Its new size.
+        size: Bytes,
+    },
+    /// Write down on a disk of a group what its free space shows.
+    MarkDisk {
+        /// The group.
+        vg: VgName,
+        /// Path of the disk, as the group reports it.
+        device: String,
+        /// What that is.
+        free: FreeSpace,
     },
     /// Make a thin pool.
     CreatePool {
@@ -136,15 +181,18 @@ pub enum Command {
         /// Its tags, from its first moment.
         tags: Tags,
     },
-    /// Make read-only copies of several thin volumes, with nothing else done to the group between them.
-    /// If it is cut short, some may be there.
+    /// Make read-only copies of several thin volumes, of one instant: nothing else is done to the group
+    /// between them, and who writes stands still. If it is cut short, some may be there.
     CopyTogether {
         /// The group.
         vg: VgName,
         /// The copies.
         copies: Vec<NewCopy>,
+        /// The uids of the pods that can write to the volumes.
+        pods: BTreeSet<String>,
     },
-    /// Let those devices of a group go on that a dead agent left suspended.
+    /// Let those devices of a group go on that a dead agent left suspended, and the pods that it held
+    /// still.
     Resume(VgName),
     /// Change tags.
     Tag(TagChange),
@@ -326,6 +374,10 @@ impl Command {
             | Self::Resume(vg)
             | Self::CopyTogether { vg, .. }
             | Self::CreateGroup { vg, .. }
+            | Self::ExtendGroup { vg, .. }
+            | Self::Reserve { vg, .. }
+            | Self::Shrink { vg, .. }
+            | Self::MarkDisk { vg, .. }
             | Self::CreatePool { vg, .. }
             | Self::Copy { vg, .. }
             | Self::Extend { vg, .. }
@@ -357,6 +409,10 @@ impl Command {
         match self {
             Self::Scan(_) => "scan",
             Self::CreateGroup { .. } => "create_group",
+            Self::ExtendGroup { .. } => "extend_group",
+            Self::Reserve { .. } => "reserve",
+            Self::Shrink { .. } => "shrink",
+            Self::MarkDisk { .. } => "mark_disk",
             Self::CreatePool { .. } => "create_pool",
             Self::Create(_) => "create",
             Self::Copy { .. } => "copy",
@@ -404,10 +460,18 @@ impl Command {
         match self {
             Self::Scan(vg) => format!("scan of {vg}"),
             Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
+            Self::ExtendGroup { vg, disk } => format!("addition of {disk} to group {vg}"),
+            Self::Reserve {
+                vg, device, size, ..
+            } => {
+                format!("reservation of {size} of {device} in {vg}")
+            }
+            Self::Shrink { vg, lv, size } => format!("shrinkage of {vg}/{lv} to {size}"),
+            Self::MarkDisk { vg, device, free } => format!("mark of {device} in {vg}: {free:?}"),
             Self::CreatePool { vg, pool, .. } => format!("creation of pool {vg}/{pool}"),
             Self::Create(new) => format!("creation of {}/{}", new.vg, new.lv),
             Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),
-            Self::CopyTogether { vg, copies } => {
+            Self::CopyTogether { vg, copies, .. } => {
                 format!("copies of {} volumes of {vg} at once", copies.len())
             }
             Self::Resume(vg) => format!("resumption of {vg}"),

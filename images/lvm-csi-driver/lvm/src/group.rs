@@ -19,17 +19,33 @@ pub struct Group {
     pub lvs: Vec<Lv>,
 }
 
-/// A physical volume.
+/// A physical volume: a disk of the group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pv {
     /// Path of the device.
     pub device: String,
+    /// LVM's own identity of it, wherever it is plugged in.
+    pub uuid: String,
+    /// What else it is called: the paths that lead to it, and its serial number.
+    pub names: Vec<String>,
     /// All it has.
     pub size: Bytes,
     /// What nothing lies on.
     pub free: Bytes,
     /// Its device is gone.
     pub missing: bool,
+    /// What is free on it shows nothing of the past.
+    pub erased: bool,
+}
+
+/// The tag of a physical volume on which nothing free shows anything of the past.
+pub(crate) const ERASED: &str = "ingot1.erased";
+
+impl Pv {
+    /// The logical volume that keeps what is free on it apart until it is overwritten.
+    pub fn reserve(&self) -> Option<LvName> {
+        LvName::new(&format!("erase-{}", self.uuid)).ok()
+    }
 }
 
 /// A logical volume.
@@ -67,6 +83,18 @@ pub struct ThinUsage {
 }
 
 impl Group {
+    /// The disk of that name: its path, another path that leads to it, or its serial number.
+    pub fn pv(&self, name: &str) -> Option<&Pv> {
+        let called = |pv: &&Pv| pv.device == name || pv.names.iter().any(|known| known == name);
+        self.pvs.iter().find(called)
+    }
+
+    /// The disks of which something is kept apart until it is overwritten, and how much that is.
+    pub fn reserves(&self) -> impl Iterator<Item = (&Pv, &Lv)> {
+        let kept = |pv: &Pv| pv.reserve().and_then(|lv| self.lv(&lv));
+        self.pvs.iter().filter_map(move |pv| Some((pv, kept(pv)?)))
+    }
+
     /// The logical volume of that name.
     pub fn lv(&self, lv: &LvName) -> Option<&Lv> {
         self.lvs.iter().find(|found| found.lv == *lv)

@@ -24,7 +24,7 @@ pub mod sim;
 pub mod tags;
 
 pub use backend::{Backend, Reply};
-pub use command::{Command, Key, Lane, Limits, NewCopy, NewLv, TagChange};
+pub use command::{Command, FreeSpace, Key, Lane, Limits, NewCopy, NewLv, TagChange};
 pub use device::{Device, Filesystem, Found, Mount, MountKind, Usage};
 pub use error::LvmError;
 pub use executor::{Deadlines, Executor};
@@ -33,5 +33,5 @@ pub use group::{Group, Lv, Pv, ThinUsage};
 pub use layout::{Layout, LayoutError};
 pub use real::{Real, RealGroup};
 pub use recording::Recording;
-pub use sim::{Faulty, Fuse, Passage, Sim, SimGroup};
+pub use sim::{Faulty, Fuse, Passage, Sim, SimDisk, SimGroup};
 pub use tags::{Kind, Tags};

@@ -1,12 +1,14 @@
 //! One suite for all back ends: what the simulator promises, LVM must keep, and the other way round.
 //!
 //! On the node's own LVM only with `INGOT_LVM_TESTS=1` and the disks named in `INGOT_LVM_DISKS`
-//! (two or more, comma-separated, of 2 GiB or more). **They are overwritten.** Needs root.
+//! (three or more, comma-separated, of 2 GiB or more; the last joins later). **They are overwritten.** Needs root.
 
 #[path = "suite/bench.rs"]
 mod bench;
 #[path = "suite/cases.rs"]
 mod cases;
+#[path = "suite/disks.rs"]
+mod newcomers;
 #[path = "suite/raw.rs"]
 mod raw;
 #[path = "suite/together.rs"]
@@ -14,8 +16,11 @@ mod together;
 
 use bench::Bench;
 use ingot_harness::guest::{DiskSpec, Guest, GuestSpec};
-use ingot_lvm::{Backend, Command, Real, RealGroup, Recording, Reply, Sim, SimGroup, disks};
+use ingot_lvm::{
+    Backend, Command, Real, RealGroup, Recording, Reply, Sim, SimDisk, SimGroup, disks,
+};
 use ingot_volume_brain::{Bytes, VgName};
+use newcomers::Newcomer;
 
 fn vg() -> VgName {
     VgName::new("ingot-suite").expect("a name")
@@ -25,14 +30,15 @@ fn sim() -> Sim {
     Sim::new([SimGroup::disks(vg(), [Bytes::gib(2), Bytes::gib(2)])])
 }
 
+fn program(words: &[&str]) {
+    let status = std::process::Command::new(words[0])
+        .args(&words[1..])
+        .status();
+    assert!(status.expect("it runs").success(), "{words:?}");
+}
+
 /// A disk that is not empty is refused with what is on it, and emptied when its serial number is named.
 fn disks_are_emptied_by_their_serial_number_only(devices: &[String]) {
-    let program = |words: &[&str]| {
-        let status = std::process::Command::new(words[0])
-            .args(&words[1..])
-            .status();
-        assert!(status.expect("it runs").success(), "{words:?}");
-    };
     let node = std::fs::canonicalize(&devices[0]).expect("a disk");
     let name = node
         .file_name()
@@ -86,15 +92,79 @@ fn run_all(backend: &dyn Backend, physical: bool) {
     }
 }
 
+/// A disk that appears when the group has been made, and the cases about it.
+fn run_joining(backend: &dyn Backend, sim: &Sim) {
+    let name = "/dev/disk/by-id/newcomer".to_owned();
+    sim.plug(&vg(), SimDisk::new(name.clone(), Bytes::gib(2)));
+    let hold = |holds: bool| sim.put_on_disk(&vg(), &name, holds.then_some("ext4"));
+    let folder = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(backend, vg(), folder.path(), false);
+    let disk = Newcomer {
+        name: name.clone(),
+        hold: &hold,
+    };
+    newcomers::run(&bench, &disk);
+}
+
+/// The same with the last of these disks.
+fn run_joining_real(devices: &[String]) {
+    let (name, first) = devices.split_last().expect("disks");
+    let hold = |holds: bool| {
+        if holds {
+            program(&["mkfs.ext4", "-F", "-q", name]);
+        } else {
+            program(&["wipefs", "--quiet", "--all", name]);
+        }
+        program(&["udevadm", "settle"]);
+    };
+    let real = |devices: &[String]| {
+        let devices = devices.to_vec();
+        Real::new([RealGroup { vg: vg(), devices }])
+    };
+    let all = real(devices);
+    let folder = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(&all, vg(), folder.path(), true);
+    let disk = Newcomer {
+        name: name.clone(),
+        hold: &hold,
+    };
+    newcomers::run(&bench, &disk);
+    drop(all);
+    println!("a disk that is not configured any more stays in use");
+    program(&["udevadm", "settle"]);
+    let Ok(Reply::Group(group)) = real(first).run(&Command::Scan(vg())) else {
+        panic!("no report");
+    };
+    assert_eq!(group.pvs.len(), devices.len());
+    assert!(group.pvs.iter().all(|pv| !pv.missing), "{:?}", group.pvs);
+    assert!(group.pv(name).is_some(), "{:?}", group.pvs);
+    println!("a physical volume of no group joins: nothing lies on it");
+    program(&[
+        "vgreduce",
+        "--devices",
+        &devices.join(","),
+        vg().as_str(),
+        name,
+    ]);
+    let again = real(devices).run(&Command::ExtendGroup {
+        vg: vg(),
+        disk: name.clone(),
+    });
+    assert_eq!(again, Ok(Reply::Done));
+}
+
 #[test]
 fn the_simulator() {
-    run_all(&sim(), false);
+    let sim = sim();
+    run_all(&sim, false);
+    run_joining(&sim, &sim);
 }
 
 #[test]
 fn recording_changes_nothing_and_forgets_nothing() {
     let recording = Recording::new(sim());
     run_all(&recording, false);
+    run_joining(&recording, recording.inner());
     let commands = recording.take();
     assert!(commands.len() > 60, "{} commands", commands.len());
     assert!(recording.take().is_empty(), "taken is taken");
@@ -119,9 +189,18 @@ fn the_nodes_own_lvm() {
     }
     let disks = std::env::var("INGOT_LVM_DISKS").expect("INGOT_LVM_DISKS names the disks");
     let devices: Vec<String> = disks.split(',').map(str::to_owned).collect();
-    assert!(devices.len() >= 2, "two disks are needed");
+    assert!(devices.len() >= 3, "three disks are needed");
     disks_are_emptied_by_their_serial_number_only(&devices);
-    run_all(&Real::new([RealGroup { vg: vg(), devices }]), true);
+    let first = devices[..devices.len() - 1].to_vec();
+    let group = RealGroup {
+        vg: vg(),
+        devices: first,
+    };
+    // What the driver's own program does.
+    let script = r#"s=$1; shift; timeout $s cat; for g; do echo 0 >"$g/cgroup.freeze"; done"#;
+    let guardian = ["sh", "-c", script, "guardian"].map(str::to_owned);
+    run_all(&Real::new([group]).with_guardian(guardian), true);
+    run_joining_real(&devices);
 }
 
 /// The same on a virtual machine, whose disks nobody misses: with `INGOT_GUEST_TESTS=1`, as root.
@@ -131,7 +210,7 @@ fn real_lvm_on_a_guest() {
         eprintln!("skipped: set INGOT_GUEST_TESTS=1 to run it on a virtual machine");
         return;
     }
-    let spec = GuestSpec::new("lvm-suite").with_disks(2, 3 << 30);
+    let spec = GuestSpec::new("lvm-suite").with_disks(3, 3 << 30);
     let disks: Vec<String> = spec.disks.iter().map(DiskSpec::path).collect();
     let guest = Guest::create(spec, &|line| println!("  {line}")).expect("a guest");
     let own = std::env::current_exe().expect("this program");

@@ -84,6 +84,9 @@ mod tests {
             tags: Vec::new(),
             extent: Bytes::mib(4),
             pvs: vec![Pv {
+                uuid: "a".into(),
+                names: Vec::new(),
+                erased: true,
                 device: "/dev/sda".into(),
                 size: Bytes::gib(20),
                 free,

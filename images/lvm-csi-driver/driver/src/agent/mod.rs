@@ -8,14 +8,17 @@ mod actor;
 mod erase;
 mod growth;
 mod inventory;
+mod members;
 mod observe;
 mod perform;
 mod pools;
+mod reserve;
 mod run;
 mod together;
 
 pub use actor::Actor;
 pub use inventory::{Inventory, Located};
+pub use members::DiskNote;
 
 use crate::config::{NodeConfig, PoolConfig};
 use crate::store::Store;
@@ -35,6 +38,8 @@ pub struct Agent {
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
+    members: members::Members,
+    reserves: reserve::Reserves,
     seen: observe::Seen,
     /// For work that goes on beside whoever began it.
     me: Weak<Agent>,
@@ -51,6 +56,8 @@ impl Agent {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
+            members: members::Members::default(),
+            reserves: reserve::Reserves::of(&config.pools),
             seen: observe::Seen::default(),
             gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),

@@ -80,6 +80,7 @@ impl Agent {
         }
         let _gate = self.gate(&volume.vg).await;
         let group = self.inventory.recent(&volume.vg).await.map_err(lvm)?;
+        self.clean_room(volume).await?;
         self.room(volume, volume.size).await?;
         let mut tags = Tags {
             uid: volume.uid,
@@ -171,6 +172,7 @@ impl Agent {
         let _gate = self.gate(&volume.vg).await;
         let vg = &volume.vg;
         let group = self.inventory.recent(vg).await.map_err(lvm)?;
+        self.clean_room(volume).await?;
         let lv = volume.lv();
         let size = group.lv(&lv).map_or(Bytes::ZERO, |found| found.size);
         let extend = Lvm::Extend {
@@ -190,6 +192,14 @@ impl Agent {
             self.inventory.change_and_read(vg, extend).await
         };
         grown.map_err(lvm)
+    }
+
+    /// Thick volumes are made where nothing shows of what a disk held before.
+    async fn clean_room(&self, volume: &Volume) -> Result<(), Failed> {
+        match volume.layout {
+            Layout::Thin { .. } => Ok(()),
+            _ => self.keep_apart(&volume.vg).await.map_err(lvm),
+        }
     }
 
     /// A thin pool takes any promise; so it is refused here. Thick ones LVM refuses itself.
@@ -275,6 +285,10 @@ impl Agent {
             }
         }
         self.erased(&located, id)?;
+        if self.pool_of(vg).is_some_and(|pool| !pool.erase) {
+            // What it held will show where it was.
+            self.keep_apart(vg).await.map_err(lvm)?;
+        }
         let remove = Lvm::Remove {
             vg: vg.clone(),
             lv: located.lv.lv,

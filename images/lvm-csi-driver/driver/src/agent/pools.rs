@@ -1,12 +1,14 @@
-//! Pools: made when they are not there, guarded while they fill, published for the controller.
+//! Pools: made when they are not there, enlarged by new disks, guarded while they fill, published for
+//! the controller.
 
+use super::reserve::lent;
 use super::{Agent, growth};
 use crate::config::{PoolConfig, ThinConfig};
-use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined};
-use crate::store::StoreError;
+use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined, Volume};
+use crate::store::{self, StoreError};
 use futures::future::join_all;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
-use ingot_volume_brain::VgName;
+use ingot_volume_brain::{Bytes, Phase, VgName};
 use tokio::sync::MutexGuard;
 
 /// Marks a volume group as ours, with the name of the pool behind it.
@@ -47,6 +49,7 @@ impl Agent {
         self.executor.change(Command::Resume(vg.clone())).await?;
         let group = match self.inventory.refresh(vg).await {
             Err(LvmError::GroupMissing { .. }) => {
+                self.nothing_on_record(pool).await?;
                 let create = Command::CreateGroup {
                     vg: vg.clone(),
                     tag: group_tag(&pool.name),
@@ -57,33 +60,68 @@ impl Agent {
             group => group?,
         };
         ours(pool, &group)?;
-        let Some(thin) = &pool.thin else {
-            return Ok(());
-        };
-        if group.lv(&thin.pool).is_none() {
-            let ThinConfig {
-                pool,
-                size,
-                metadata,
-                chunk,
-                ..
-            } = thin.clone();
-            let create = Command::CreatePool {
-                vg: vg.clone(),
-                pool,
-                // LVM takes no other sizes than whole extents, or warns of them.
-                size: size.round_up(group.extent),
-                metadata: metadata.round_up(group.extent),
-                chunk,
-            };
-            self.executor.change(create).await?;
-            self.inventory.refresh(vg).await?;
-        }
+        Self::log_strays(pool, &group);
+        let group = self.join_disks(pool, group).await;
+        self.make_thin_pool(pool, &group).await?;
+        self.keep_apart(vg).await?;
+        let group = self.inventory.group(vg).await?;
+        self.begin_overwriting(vg, &group);
         Ok(())
     }
 
+    /// A group of which volumes are on record is not made anew on other disks: they would be lost.
+    async fn nothing_on_record(&self, pool: &PoolConfig) -> Result<(), LvmError> {
+        let vg = &pool.volume_group;
+        let unknown = || LvmError::GroupMissing { vg: vg.clone() };
+        let volumes = store::volumes(&*self.store, ObjectKind::Volume).await;
+        let volumes = volumes.map_err(|_| unknown())?;
+        let made = |volume: &Volume| volume.report.phase == Phase::Ready && !volume.deleting;
+        let here = volumes.iter().filter(|(_, volume)| {
+            volume.node == self.config.node && volume.vg == *vg && made(volume)
+        });
+        match here.count() {
+            0 => Ok(()),
+            count => Err(LvmError::Invalid {
+                what: format!(
+                    "volume group {vg} is on none of the disks of pool {}, and {count} volumes of it are on record; it was not made anew",
+                    pool.name
+                ),
+                remedy: format!(
+                    "name its own disks again; if they are gone for good, give the pool another volumeGroup and name {vg} under `abandoned`"
+                ),
+            }),
+        }
+    }
+
+    async fn make_thin_pool(&self, pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
+        let vg = &pool.volume_group;
+        let Some(thin) = &pool.thin else {
+            return Ok(());
+        };
+        if group.lv(&thin.pool).is_some() {
+            return Ok(());
+        }
+        self.release(vg).await?;
+        let ThinConfig {
+            pool,
+            size,
+            metadata,
+            chunk,
+            ..
+        } = thin.clone();
+        let create = Command::CreatePool {
+            vg: vg.clone(),
+            pool,
+            // LVM takes no other sizes than whole extents, or warns of them.
+            size: size.round_up(group.extent),
+            metadata: metadata.round_up(group.extent),
+            chunk,
+        };
+        self.inventory.change_and_read(vg, create).await
+    }
+
     /// Lets thin pools grow that fill up, while their group has room, and looks whether groups that
-    /// could not be read whole are there again.
+    /// could not be read whole are there again, and disks that are to join one.
     pub async fn guard_pools(&self) {
         for pool in &self.config.pools {
             let vg = &pool.volume_group;
@@ -92,26 +130,52 @@ impl Agent {
                 if !self.inventory.group(vg).await.is_ok_and(whole) {
                     let _ = self.inventory.refresh(vg).await;
                 }
-                continue;
+            } else {
+                self.guard_thin(pool).await;
             }
-            // Metadata and data, each at most once a round.
-            for _ in 0..2 {
-                let Ok(group) = self.inventory.refresh(vg).await else {
-                    break;
-                };
-                let Some(growth) = growth::next(&group, pool) else {
-                    break;
-                };
-                let _gate = self.gate(&pool.volume_group).await;
-                // What cannot grow is seen in its fill.
-                if self.executor.change(growth).await.is_err() {
-                    break;
-                }
-            }
-            // For what is published below.
-            let _ = self.inventory.refresh(&pool.volume_group).await;
+            self.look_after_disks(pool).await;
         }
         self.publish_pools().await;
+    }
+
+    async fn guard_thin(&self, pool: &PoolConfig) {
+        let vg = &pool.volume_group;
+        // Metadata and data, each at most once a round.
+        for _ in 0..2 {
+            let Ok(group) = self.inventory.refresh(vg).await else {
+                break;
+            };
+            let Some(growth) = growth::next(&lent(&group), pool) else {
+                break;
+            };
+            let _gate = self.gate(vg).await;
+            // What cannot grow is seen in its fill.
+            if self.release(vg).await.is_err() || self.executor.change(growth).await.is_err() {
+                break;
+            }
+        }
+        // For what is published.
+        let _ = self.inventory.refresh(vg).await;
+    }
+
+    /// Disks may come later than the agent, and be emptied by people; what was begun is gone on with.
+    async fn look_after_disks(&self, pool: &PoolConfig) {
+        let vg = &pool.volume_group;
+        let Ok(group) = self.inventory.group(vg).await else {
+            return;
+        };
+        if ours(pool, &group).is_err() {
+            return;
+        }
+        {
+            let _gate = self.gate(vg).await;
+            self.join_disks(pool, group).await;
+            // Who makes a thick volume sees to it again, and is told why it fails.
+            let _ = self.keep_apart(vg).await;
+        }
+        if let Ok(group) = self.inventory.group(vg).await {
+            self.begin_overwriting(vg, &group);
+        }
     }
 
     /// Writes down what is free, where it changed.
@@ -175,6 +239,7 @@ impl Agent {
             guard: thin.map(|thin| thin.guard).unwrap_or_default(),
             space: Space::default(),
             quarantined: Vec::new(),
+            overwriting: Bytes::ZERO,
             trouble: None,
         };
         let lane = Lane::Group(pool.volume_group.clone());
@@ -183,6 +248,7 @@ impl Agent {
             Ok(group) => {
                 status.space = Space::of(&group, status.thin.as_ref());
                 status.quarantined = Quarantined::of(&group);
+                status.overwriting = Self::kept_apart(&group);
                 let foreign = ours(pool, &group).err();
                 status.trouble = blocked.or(foreign).map(|error| error.to_string());
             }
@@ -195,7 +261,8 @@ impl Agent {
     }
 }
 
-fn ours(pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
+/// Whether a group was made for that pool.
+pub(super) fn ours(pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
     let tag = group_tag(&pool.name);
     if group.tags.contains(&tag) {
         return Ok(());

@@ -1,15 +1,17 @@
-//! Snapshots of a group are taken in one go: the first of them is made with all the others, by one
-//! command. Until all are there each has the state *new*, and nobody was told of it; so what is left
+//! Snapshots of a group are of one instant: the first of them is made with all the others, by one
+//! command, while the pods that can write to their volumes stand still. Until all are there each has the state *new*, and nobody was told of it; so what is left
 //! of an attempt that broke off is removed, and all are taken again.
 
 use super::Agent;
 use super::perform::{Failed, api, copied, lvm};
+use crate::node::pod;
 use crate::object::{GroupSnapshot, Key, Volume, VolumeId};
 use crate::store;
-use ingot_lvm::{Command, Kind, LvmError, NewCopy, Tags};
+use ingot_lvm::{Command, Kind, LvmError, Mount, NewCopy, Tags};
 use ingot_volume_brain::{
-    Bytes, Failure, FilesystemTag, LvState, NameHash, Phase, Version, VgName,
+    Bytes, Failure, FilesystemTag, LvState, NameHash, Phase, Version, VgName, VolumeUid,
 };
+use std::collections::BTreeSet;
 
 type Member = (Version, Volume);
 
@@ -19,6 +21,12 @@ fn wait(reason: &str) -> Failed {
 
 fn never(reason: &str) -> Failed {
     (Failure::Impossible, reason.to_owned())
+}
+
+/// The volumes that they are of, each once.
+fn origins(members: &[Member]) -> BTreeSet<VolumeUid> {
+    let origins = members.iter().filter_map(|(_, m)| m.origin.as_ref());
+    origins.map(|origin| origin.uid).collect()
 }
 
 const WITHOUT: &str =
@@ -51,11 +59,15 @@ impl Agent {
             }
             return Err(wait("it is taken together with the others of its group"));
         }
-        // Nobody else may act on the others meanwhile. No two wait for each other here: only the
-        // first of a group takes the turns of others.
+        // Nobody else may act on the others meanwhile, nor hand one of the volumes to a further pod. No
+        // two wait for each other here: only the first of a group takes the turns of others, and those
+        // of volumes, which may be in several groups, in one order.
         let mut turns = Vec::new();
         for (_, other) in &members[1..] {
             turns.push(self.actor(other.uid).lock_owned().await);
+        }
+        for uid in origins(&members) {
+            turns.push(self.actor(uid).lock_owned().await);
         }
         let taken = self.take(own, group).await;
         // Before the others look: they are to find what was made.
@@ -115,12 +127,26 @@ impl Agent {
             });
         }
         let vg = own.vg.clone();
+        let pods = self.writers(&vg, &copies).await.map_err(lvm)?;
         let copy = Command::CopyTogether {
             vg: vg.clone(),
             copies,
+            pods,
         };
         let copied = self.inventory.change_and_read(&vg, copy).await;
         copied.map_err(lvm)
+    }
+
+    /// The pods that can write to what is copied.
+    async fn writers(&self, vg: &VgName, copies: &[NewCopy]) -> Result<BTreeSet<String>, LvmError> {
+        let mounts = self.executor.mounts().await?;
+        let written = |mount: &&Mount| {
+            let copied = copies.iter().any(|copy| copy.source == mount.device.lv);
+            mount.device.vg == *vg && copied && !mount.read_only
+        };
+        let pods = mounts.iter().filter(written);
+        let pods = pods.filter_map(|mount| pod(&mount.target));
+        Ok(pods.map(str::to_owned).collect())
     }
 
     /// Proof for one of the group that no later version of its object says ready.

@@ -150,7 +150,12 @@ fn no_room(size: Bytes, candidates: &[Candidate]) -> String {
         let trouble = candidate.pool.trouble.as_ref()?;
         Some(format!("; node {}: {trouble}", candidate.pool.node))
     });
-    let trouble: String = trouble.collect();
+    let waiting = candidates.iter().filter_map(|candidate| {
+        let (node, left) = (&candidate.pool.node, candidate.pool.overwriting);
+        let more = "of a new disk is being overwritten first, ask again later";
+        (left > Bytes::ZERO).then(|| format!("; node {node}: {left} {more}"))
+    });
+    let trouble: String = trouble.chain(waiting).collect();
     let most = candidates.iter().max_by_key(|candidate| candidate.largest);
     match most {
         Some(best) if best.largest > Bytes::ZERO => format!(

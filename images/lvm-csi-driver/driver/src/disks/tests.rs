@@ -48,7 +48,10 @@ fn said(config: &NodeConfig, found: &[BlockDisk]) -> Vec<String> {
         let unused = disk.unused.unwrap_or_else(|| "used".into());
         format!("{} {pool} {:?}: {unused}", disk.kernel_name, disk.health)
     };
-    reports(config, found, &[]).into_iter().map(line).collect()
+    reports(config, found, &[], &[])
+        .into_iter()
+        .map(line)
+        .collect()
 }
 
 #[test]

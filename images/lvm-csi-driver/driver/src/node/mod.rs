@@ -10,6 +10,7 @@ mod limits;
 mod publish;
 mod service;
 mod stage;
+pub(crate) use limits::pod;
 pub use stage::CONTEXT_FILESYSTEM;
 mod stats;
 

@@ -2,14 +2,18 @@
 
 mod bed;
 mod capacity;
+mod cluster;
 mod crash;
+mod disks;
 mod erase;
 mod features;
 mod gone;
+mod guardian;
 mod guest;
 mod lists;
 mod metadata;
 mod metrics;
+mod past;
 mod process;
 mod quarantine;
 mod raw;

@@ -22,9 +22,27 @@ pools:
     devices: [/dev/disk/by-id/sim-2]
 ";
 
+/// The same as the specification of a StorageNode.
+pub fn specification() -> serde_json::Value {
+    let mut config: serde_json::Value = serde_yaml::from_str(CONFIG).expect("a configuration");
+    let fields = config.as_object_mut().expect("an object");
+    fields.remove("node");
+    config
+}
+
+/// Where the processes have their objects.
+#[derive(Debug, Clone)]
+pub enum Objects {
+    /// In a directory of theirs.
+    Directory,
+    /// In the Kubernetes API, which that file leads to.
+    Kubernetes(PathBuf),
+}
+
 /// Two processes and where they are.
 pub struct Processes {
     folder: tempfile::TempDir,
+    objects: Objects,
     agent: Child,
     controller: Child,
 }
@@ -32,16 +50,23 @@ pub struct Processes {
 impl Processes {
     /// Starts both and waits for their sockets.
     pub async fn start() -> Self {
+        Self::over(Objects::Directory).await
+    }
+
+    /// The same with the objects there.
+    pub async fn over(objects: Objects) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         std::fs::write(folder.path().join("storage.yaml"), CONFIG).expect("written");
-        let controller = program(folder.path(), "controller")
+        let controller = program(folder.path(), &objects, "controller")
             // A machine whose disk is busy with other work is no reason to fail.
             .args(["--patience", "60"])
             .spawn()
             .expect("started");
-        let agent = program(folder.path(), "agent").spawn().expect("started");
+        let agent = program(folder.path(), &objects, "agent").spawn();
+        let agent = agent.expect("started");
         let processes = Self {
             folder,
+            objects,
             agent,
             controller,
         };
@@ -66,7 +91,8 @@ impl Processes {
     async fn kill_agent(&mut self) {
         self.agent.kill().expect("killed");
         self.agent.wait().expect("ended");
-        self.agent = program(self.folder(), "agent").spawn().expect("started");
+        let agent = program(self.folder(), &self.objects, "agent").spawn();
+        self.agent = agent.expect("started");
         answer(&self.node_socket()).await;
     }
 }
@@ -80,16 +106,21 @@ impl Drop for Processes {
     }
 }
 
-fn program(folder: &Path, part: &str) -> Command {
+fn program(folder: &Path, objects: &Objects, part: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lvm-csi-driver"));
     command
         .arg(part)
         .arg("--socket")
-        .arg(folder.join(part).with_extension("sock"))
-        .arg("--store")
-        .arg(folder.join("objects"));
+        .arg(folder.join(part).with_extension("sock"));
+    match objects {
+        Objects::Directory => command.arg("--store").arg(folder.join("objects")),
+        Objects::Kubernetes(config) => command.args(["--kubernetes", "--kubeconfig"]).arg(config),
+    };
     if part == "agent" {
-        command.arg("--config").arg(folder.join("storage.yaml"));
+        match objects {
+            Objects::Directory => command.arg("--config").arg(folder.join("storage.yaml")),
+            Objects::Kubernetes(_) => command.args(["--node", "node-1"]),
+        };
         command.arg("--simulate").arg(folder.join("node.json"));
     }
     command.stderr(Stdio::inherit());
@@ -182,7 +213,7 @@ async fn an_agent_killed_under_load_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_second_agent_of_a_node_is_refused() {
     let processes = Processes::start().await;
-    let output = program(processes.folder(), "agent")
+    let output = program(processes.folder(), &processes.objects, "agent")
         .stderr(Stdio::piped())
         .output();
     let output = output.expect("started");

@@ -1,10 +1,12 @@
-//! The official suite, csi-sanity, against the driver on a simulated node; no root needed.
+//! The official suite, csi-sanity, against the driver on a simulated node; no root needed. One run has
+//! its objects in a real API server, if there is a bundle to take that from.
 //!
 //! Opt-in with `INGOT_TOOL_TESTS=1`: it builds csi-sanity with Go, from the network the first time,
 //! into the cache in `~/.cache/ingot`. Every skipped specification must be in [`SKIPS`] with the reason.
 
 use crate::bed::Bed;
-use crate::process::Processes;
+use crate::cluster::Cluster;
+use crate::process::{Objects, Processes, specification};
 use ingot_lvm_csi::server::{ServeError, Services, serve};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,7 +15,13 @@ use std::process::Command;
 
 const VERSION: &str = "v5.6.0";
 
-const ALL: &[&str] = &["thin", "thick", "raw block", "two processes"];
+const ALL: &[&str] = &[
+    "thin",
+    "thick",
+    "raw block",
+    "two processes",
+    "objects in Kubernetes",
+];
 const THICK: &[&str] = &["thick"];
 const NO_ATTACHMENT: &str = "a local volume is not attached: PUBLISH_UNPUBLISH_VOLUME is not offered (attachRequired: false)";
 const NO_COPIES: &str =
@@ -271,25 +279,69 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let program = tokio::task::spawn_blocking(|| program().map_err(|e| e.to_string())).await??;
-    let mut complaints = Vec::new();
-    println!("| Run | Passed | Skipped | Failed |\n|---|---|---|---|");
-    let mut skips = String::new();
-    for (run, access, parameters) in RUNS {
+    let mut table = Table::default();
+    for run in RUNS {
         let folder = tempfile::tempdir()?;
-        let under_test = UnderTest::start(run, folder.path()).await;
-        let class = folder.path().join("class.yaml");
+        let under_test = UnderTest::start(run.0, folder.path()).await;
+        table.play(&program, folder.path(), run, under_test).await?;
+    }
+    table.end()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn csi_sanity_passes_with_its_objects_in_a_real_api_server()
+-> Result<(), Box<dyn Error + Send + Sync>> {
+    if !wanted() {
+        return Ok(());
+    }
+    let Some(cluster) = Cluster::start().await? else {
+        return Ok(());
+    };
+    let program = tokio::task::spawn_blocking(|| program().map_err(|e| e.to_string())).await??;
+    assert_eq!(cluster.define().await?, 6, "kinds of objects");
+    cluster.configure("node-1", &specification()).await?;
+    let folder = tempfile::tempdir()?;
+    let objects = Objects::Kubernetes(cluster.kubeconfig());
+    let under_test = UnderTest::Apart(Processes::over(objects).await);
+    let run = ("objects in Kubernetes", "mount", "pool: thin\n");
+    let mut table = Table::default();
+    let played = table.play(&program, folder.path(), run, under_test).await;
+    played.map_err(|error| error.to_string())?;
+    for kind in ["volumes", "snapshots", "groupsnapshots"] {
+        let left = cluster.list(kind).await?;
+        assert!(left.is_empty(), "{kind} are left: {left:?}");
+    }
+    assert_eq!(cluster.list("nodepools").await?.len(), 2, "pools");
+    table.end().map_err(|error| error.to_string().into())
+}
+
+/// What came of the runs.
+#[derive(Default)]
+struct Table {
+    rows: String,
+    skips: String,
+    complaints: Vec<String>,
+}
+
+impl Table {
+    /// Runs the suite once, in that folder.
+    async fn play(
+        &mut self,
+        program: &Path,
+        folder: &Path,
+        (run, access, parameters): (&str, &str, &str),
+        under_test: UnderTest,
+    ) -> Result<(), Box<dyn Error>> {
+        let class = folder.join("class.yaml");
         std::fs::write(&class, parameters)?;
-        let attributes = folder.path().join("attributes.yaml");
+        let attributes = folder.join("attributes.yaml");
         std::fs::write(&attributes, "readBytesPerSecond: 10MiB\n")?;
-        let report = folder.path().join("report.json");
-        let mut command = tokio::process::Command::new(&program);
+        let report = folder.join("report.json");
+        let mut command = tokio::process::Command::new(program);
         command
             .args(under_test.endpoints())
-            .arg(format!("--csi.mountdir={}/target", folder.path().display()))
-            .arg(format!(
-                "--csi.stagingdir={}/staging",
-                folder.path().display()
-            ))
+            .arg(format!("--csi.mountdir={}/target", folder.display()))
+            .arg(format!("--csi.stagingdir={}/staging", folder.display()))
             .arg(format!("--csi.testvolumeparameters={}", class.display()))
             .arg(format!(
                 "--csi.testvolumemutableparameters={}",
@@ -303,21 +355,26 @@ async fn csi_sanity_passes_on_the_simulator() -> Result<(), Box<dyn Error>> {
             .arg("--ginkgo.no-color");
         let output = command.output().await?;
         under_test.stop().await?;
-        let outcomes = outcomes(&report)?;
-        let (row, told) = judge(run, &outcomes, &mut complaints);
-        println!("{row}");
-        skips += &told;
+        let (row, told) = judge(run, &outcomes(&report)?, &mut self.complaints);
+        self.rows += &row;
+        self.rows.push('\n');
+        self.skips += &told;
         if !output.status.success() {
-            complaints.push(format!(
-                "{run}: {}",
-                String::from_utf8_lossy(&output.stdout)
-            ));
+            let text = String::from_utf8_lossy(&output.stdout);
+            self.complaints.push(format!("{run}: {text}"));
         }
-    }
-    println!("\n| Run | Skipped | Reason |\n|---|---|---|\n{skips}");
-    if complaints.is_empty() {
         Ok(())
-    } else {
-        Err(complaints.join("\n").into())
+    }
+
+    fn end(self) -> Result<(), Box<dyn Error>> {
+        println!(
+            "| Run | Passed | Skipped | Failed |\n|---|---|---|---|\n{}",
+            self.rows
+        );
+        println!("| Run | Skipped | Reason |\n|---|---|---|\n{}", self.skips);
+        match self.complaints.is_empty() {
+            true => Ok(()),
+            false => Err(self.complaints.join("\n").into()),
+        }
     }
 }

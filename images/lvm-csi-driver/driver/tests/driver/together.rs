@@ -1,10 +1,12 @@
-//! Snapshots of a group are taken in one attempt, also after a death in its midst.
+//! Snapshots of a group are of one attempt and one instant, also after a death in its midst.
 
-use crate::bed::request::{GIB, create, from_snapshot, mount};
+use crate::bed::request::{GIB, create, from_snapshot, mount, mount_as};
 use crate::bed::store::FusedStore;
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::group_controller_server::GroupController;
+use ingot_csi_proto::v1::node_server::Node;
+use ingot_csi_proto::v1::volume_capability::access_mode::Mode;
 use ingot_lvm::{Device, Fuse, Kind, Passage, Sim};
 use ingot_lvm_csi::object::VolumeId;
 use ingot_lvm_csi::store::MemoryStore;
@@ -125,9 +127,99 @@ async fn all_snapshots_are_of_one_attempt_wherever_the_driver_dies() {
             assert!(same(&shown), "{step} {passage:?} ({last:?}): {shown:?}");
         }
     }
-    // In the midst of the copies: what was taken before the death is not shown.
+    // In the midst of the copies: what was taken before the death is not shown. (Whom the dead one held
+    // still has gone on: it could write.)
     let (shown, _) = taken(Fuse::armed_at("copies of", Passage::During)).await;
     assert_eq!(shown, vec![Some("after".to_owned()); NAMES.len()]);
+}
+
+fn pod(number: u8) -> String {
+    format!("0f5a1c3e-9b1d-4c7e-8a64-2f0f6f1f6a{number:02x}")
+}
+
+/// Where the kubelet shows a volume to a pod.
+fn target(folder: &Path, pod: &str) -> std::path::PathBuf {
+    let target = folder.join("pods").join(pod);
+    std::fs::create_dir_all(&target).expect("made");
+    target
+}
+
+#[tokio::test]
+async fn who_can_write_to_the_volumes_is_held_still_and_nobody_else() {
+    let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    for name in NAMES {
+        volumes.push(used(&bed, name, folder.path()).await);
+    }
+    let publish = async |volume: &v1::Volume, name: &str, pod: &str, read_only: bool| {
+        let request = v1::NodePublishVolumeRequest {
+            volume_id: volume.volume_id.clone(),
+            staging_target_path: folder
+                .path()
+                .join(name)
+                .join("staging")
+                .display()
+                .to_string(),
+            target_path: target(folder.path(), pod).join(name).display().to_string(),
+            volume_capability: Some(mount_as("", Mode::SingleNodeMultiWriter)),
+            readonly: read_only,
+            ..v1::NodePublishVolumeRequest::default()
+        };
+        let published = bed.node.node_publish_volume(Request::new(request)).await;
+        published.expect("published");
+    };
+    publish(&volumes[0], "a", &pod(1), false).await;
+    publish(&volumes[1], "b", &pod(1), false).await;
+    publish(&volumes[1], "b", &pod(2), false).await;
+    publish(&volumes[1], "b", &pod(3), true).await;
+    publish(&volumes[2], "c", &pod(4), false).await;
+    group(&bed, &volumes[..2]).await.expect("taken");
+    let writers = [pod(1), pod(2)].into_iter().collect();
+    assert_eq!(bed.sim.held(), [writers]);
+    assert!(bed.sim.still().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_dead_agent_held_still_the_next_one_lets_go_on() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let sim = Arc::new(Sim::new(disks()));
+    let memory = Arc::new(MemoryStore::default());
+    let fuse = Fuse::armed_at("copies of", Passage::During);
+    let mut bed = Bed::over(sim.clone(), memory.clone(), fuse.clone());
+    let mut volumes = Vec::new();
+    for name in NAMES {
+        let volume = used(&bed, name, folder.path()).await;
+        let target = target(folder.path(), &pod(1)).join(name);
+        let request = v1::NodePublishVolumeRequest {
+            volume_id: volume.volume_id.clone(),
+            staging_target_path: folder
+                .path()
+                .join(name)
+                .join("staging")
+                .display()
+                .to_string(),
+            target_path: target.display().to_string(),
+            volume_capability: Some(mount("")),
+            ..v1::NodePublishVolumeRequest::default()
+        };
+        let published = bed.node.node_publish_volume(Request::new(request)).await;
+        published.expect("published");
+        volumes.push(volume);
+    }
+    tokio::select! {
+        answer = group(&bed, &volumes) => panic!("{answer:?}"),
+        () = async {
+            while !fuse.blown() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        } => {}
+    }
+    bed.kill().await;
+    assert_eq!(sim.still(), [pod(1)].into_iter().collect());
+    let bed = Bed::over(sim.clone(), memory, Fuse::default());
+    bed.agent.prepare_pools().await;
+    assert!(sim.still().is_empty(), "nobody lets it go on");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The words of LVM's commands. Pure, so that each is seen in a test.
 
-use crate::command::{Command, NewLv};
+use crate::command::{Command, FreeSpace, NewLv};
+use crate::group::ERASED;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 
@@ -28,7 +29,7 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             ]);
             let sections = [
                 ("vg", "vg_name,vg_tags,vg_extent_size"),
-                ("pv", "pv_name,pv_size,pv_free,pv_missing"),
+                ("pv", "pv_name,pv_uuid,pv_size,pv_free,pv_missing,pv_tags"),
                 (
                     "lv",
                     "lv_name,lv_size,lv_tags,pool_lv,lv_attr,lv_metadata_size,data_percent,metadata_percent,lv_health_status,lv_active",
@@ -51,6 +52,36 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             tag,
             vg.as_str(),
         ]),
+        // Without --yes, too.
+        Command::ExtendGroup { vg, disk } => {
+            put(&["vgextend", "--metadatasize", "64m", vg.as_str(), disk]);
+        }
+        Command::Reserve {
+            vg,
+            lv,
+            device,
+            size,
+        } => {
+            put(&["lvcreate", "--type", "linear", "--yes"]);
+            // What an old filesystem left at its beginning would forbid that it shrinks.
+            put(&["--wipesignatures", "y", "--zero", "y"]);
+            put(&["--size", &bytes(*size), "--name", lv.as_str()]);
+            put(&[vg.as_str(), device]);
+        }
+        Command::Shrink { vg, lv, size } => {
+            put(&["lvreduce", "--yes", "--size", &bytes(*size), &path(vg, lv)]);
+        }
+        Command::MarkDisk {
+            vg: _,
+            device,
+            free,
+        } => {
+            let change = match free {
+                FreeSpace::Erased => "--addtag",
+                FreeSpace::Unknown => "--deltag",
+            };
+            put(&["pvchange", change, ERASED, device]);
+        }
         Command::CreatePool {
             vg,
             pool,
@@ -254,5 +285,48 @@ mod tests {
             shown(&create),
             "vgcreate --metadatasize 64m --addtag ingot1.pool=a vg"
         );
+    }
+
+    #[test]
+    fn a_disk_joins_without_wiping_anything() {
+        let vg = VgName::new("vg").expect("a name");
+        let disk = "/dev/disk/by-id/a".into();
+        assert_eq!(
+            shown(&Command::ExtendGroup { vg, disk }),
+            "vgextend --metadatasize 64m vg /dev/disk/by-id/a"
+        );
+    }
+
+    #[test]
+    fn what_is_kept_apart_lies_on_one_disk_and_shrinks_without_a_question() {
+        let vg = || VgName::new("vg").expect("a name");
+        let lv = || LvName::new("erase-a").expect("a name");
+        let device = "/dev/sdb".to_owned();
+        assert_eq!(
+            shown(&Command::Reserve {
+                vg: vg(),
+                lv: lv(),
+                device: device.clone(),
+                size: Bytes::mib(8)
+            }),
+            "lvcreate --type linear --yes --wipesignatures y --zero y --size 8388608b --name erase-a vg /dev/sdb"
+        );
+        assert_eq!(
+            shown(&Command::Shrink {
+                vg: vg(),
+                lv: lv(),
+                size: Bytes::mib(4)
+            }),
+            "lvreduce --yes --size 4194304b vg/erase-a"
+        );
+        let mark = |free| Command::MarkDisk {
+            vg: vg(),
+            device: device.clone(),
+            free,
+        };
+        let words = shown(&mark(FreeSpace::Erased));
+        assert_eq!(words, "pvchange --addtag ingot1.erased /dev/sdb");
+        let words = shown(&mark(FreeSpace::Unknown));
+        assert_eq!(words, "pvchange --deltag ingot1.erased /dev/sdb");
     }
 }

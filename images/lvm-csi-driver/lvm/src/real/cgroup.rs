@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = "/sys/fs/cgroup";
+/// Where control groups are.
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
 
 /// The line that io.max takes.
 fn line(major: u64, minor: u64, limits: Limits) -> String {
@@ -22,14 +23,21 @@ fn line(major: u64, minor: u64, limits: Limits) -> String {
     )
 }
 
+/// Whether the groups of pods, of version 2, are below that root.
+pub(super) fn tells_of_pods(root: &Path) -> bool {
+    let pods = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("kubepods");
+    let mut entries = fs::read_dir(root).into_iter().flatten().flatten();
+    root.join("cgroup.controllers").exists() && entries.any(|entry| pods(&entry.file_name()))
+}
+
 /// The pod's group: kubelet names it pod<uid>, with underscores where systemd makes it.
-fn group(pod: &str) -> Option<PathBuf> {
+pub(super) fn group(root: &Path, pod: &str) -> Option<PathBuf> {
     let names = [
         format!("pod{pod}"),
         format!("pod{}.slice", pod.replace('-', "_")),
     ];
     let ours = |name: &str| names.iter().any(|end| name.ends_with(end.as_str()));
-    let mut folders: Vec<PathBuf> = fs::read_dir(ROOT)
+    let mut folders: Vec<PathBuf> = fs::read_dir(root)
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
@@ -66,7 +74,7 @@ pub(super) fn limit(device: &Device, pod: &str, limits: Limits) -> Result<Reply,
     let number = fs::metadata(&path)
         .map_err(|error| failed(&path, error))?
         .rdev();
-    let group = group(pod).ok_or_else(|| LvmError::NotFound {
+    let group = group(Path::new(ROOT), pod).ok_or_else(|| LvmError::NotFound {
         what: format!("the control group of pod {pod} below {ROOT}"),
     })?;
     let file = group.join("io.max");

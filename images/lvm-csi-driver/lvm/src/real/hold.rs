@@ -29,6 +29,11 @@ impl Hold {
         }
     }
 
+    /// Another file about the group, which outlives the agent as the lock does.
+    pub fn beside(&self, extension: &str) -> PathBuf {
+        self.path.with_extension(extension)
+    }
+
     /// A share for a program. Waits until no program of a predecessor is left.
     pub fn share(&self) -> Result<File, LvmError> {
         let failed = |error: std::io::Error| LvmError::Failed {

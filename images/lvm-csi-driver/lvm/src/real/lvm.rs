@@ -15,8 +15,10 @@ impl Real {
         let devices = self.devices(vg)?;
         // A device that is gone is left out: naming it would be an error, and the group is to be
         // seen as far as it is there.
+        let strays = self.group(vg)?.strays().clone();
         let there: Vec<&str> = devices
             .iter()
+            .chain(&strays)
             .map(String::as_str)
             .filter(|device| std::fs::metadata(device).is_ok())
             .collect();
@@ -42,7 +44,8 @@ impl Real {
         }
     }
 
-    pub(super) fn scan(&self, vg: &VgName) -> Result<Group, LvmError> {
+    /// A group as LVM tells of it.
+    pub(super) fn report(&self, vg: &VgName) -> Result<Group, LvmError> {
         let command = Command::Scan(vg.clone());
         let answer = self.start(vg, &command)?;
         if answer.code != Some(0) {

@@ -8,15 +8,18 @@ mod argv;
 mod cgroup;
 mod hold;
 mod lvm;
+mod members;
 mod mountinfo;
 mod mounts;
 mod program;
 mod report;
 mod selection;
+mod still;
 mod together;
 mod view;
 
 pub use argv::arguments;
+pub use still::let_go_on;
 
 use crate::backend::{Backend, Reply};
 use crate::command::Command;
@@ -28,7 +31,8 @@ use ingot_volume_brain::{Bytes, VgName};
 use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use still::Guardian;
 
 /// A volume group and the devices that may be looked at for it.
 #[derive(Debug, Clone)]
@@ -47,13 +51,22 @@ pub struct Real {
     serials: BTreeMap<VgName, Vec<String>>,
     /// Disks that may be emptied.
     wipe: BTreeSet<String>,
+    guardian: Guardian,
 }
 
 /// A group that this back end works on.
 #[derive(Debug, Clone)]
 struct Owned {
     devices: Vec<String>,
+    /// Disks that the group has and that are not configured any more.
+    strays: Arc<Mutex<BTreeSet<String>>>,
     hold: Arc<Hold>,
+}
+
+impl Owned {
+    fn strays(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Real {
@@ -61,13 +74,29 @@ impl Real {
     pub fn new(groups: impl IntoIterator<Item = RealGroup>) -> Self {
         let groups = groups.into_iter().map(|RealGroup { vg, devices }| {
             let hold = Arc::new(Hold::on(&vg));
-            (vg, Owned { devices, hold })
+            let strays = Arc::default();
+            (
+                vg,
+                Owned {
+                    devices,
+                    strays,
+                    hold,
+                },
+            )
         });
         Self {
             groups: groups.collect(),
             serials: BTreeMap::new(),
             wipe: BTreeSet::new(),
+            guardian: Guardian::default(),
         }
+    }
+
+    /// Has another program let pods go on that are held still: its first words, which the longest time
+    /// in seconds and their control groups follow. Else it is this program, told `guardian`.
+    pub fn with_guardian(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        self.guardian = Guardian(words.into_iter().collect());
+        self
     }
 
     /// Has further disks in a group, by their serial numbers.
@@ -89,6 +118,7 @@ impl Real {
         })
     }
 
+    /// The configured devices of a group.
     fn devices(&self, vg: &VgName) -> Result<Vec<String>, LvmError> {
         let mut devices = self.group(vg)?.devices.clone();
         let serials = self.serials.get(vg).map(Vec::as_slice).unwrap_or_default();
@@ -173,13 +203,17 @@ impl Backend for Real {
         match command {
             Command::Scan(vg) => self.scan(vg).map(|group| Reply::Group(Box::new(group))),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
+            Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::CreatePool { vg, .. }
+            | Command::Reserve { vg, .. }
+            | Command::Shrink { vg, .. }
+            | Command::MarkDisk { vg, .. }
             | Command::Copy { vg, .. }
             | Command::Extend { vg, .. }
             | Command::ExtendMetadata { vg, .. }
             | Command::Remove { vg, .. }
             | Command::Activate { vg, .. } => self.lvm(vg, command),
-            Command::CopyTogether { vg, copies } => self.copy_together(vg, copies),
+            Command::CopyTogether { vg, copies, pods } => self.copy_together(vg, copies, pods),
             Command::Resume(vg) => self.resume(vg),
             Command::Create(new) => self.lvm(&new.vg, command),
             Command::Tag(change) => self.lvm(&change.vg, command),

@@ -1,7 +1,7 @@
 //! Reads LVM's JSON report.
 
 use crate::error::LvmError;
-use crate::group::{Group, Lv, Pv, ThinUsage};
+use crate::group::{ERASED, Group, Lv, Pv, ThinUsage};
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::Deserialize;
@@ -30,6 +30,8 @@ struct VgRow {
 #[derive(Deserialize)]
 struct PvRow {
     pv_name: String,
+    pv_uuid: String,
+    pv_tags: String,
     pv_size: String,
     pv_free: String,
     pv_missing: String,
@@ -93,9 +95,12 @@ pub(super) fn group(vg: &VgName, json: &str) -> Result<Group, LvmError> {
     for pv in &sections.pv {
         pvs.push(Pv {
             device: pv.pv_name.clone(),
+            uuid: pv.pv_uuid.clone(),
+            names: Vec::new(),
             size: size(&pv.pv_size)?,
             free: size(&pv.pv_free)?,
             missing: !pv.pv_missing.is_empty(),
+            erased: list(&pv.pv_tags).any(|tag| tag == ERASED),
         });
     }
     pvs.sort_by(|a, b| a.device.cmp(&b.device));

@@ -26,65 +26,107 @@ fn serial(found: &[BlockDisk], device: &str) -> Option<String> {
     disk.serial.clone()
 }
 
+/// A serial number by which no disk can be told.
+pub(super) fn no_disk(serial: &str) -> LvmError {
+    LvmError::Invalid {
+        what: format!("no disk, or more than one, has the serial number {serial}"),
+        remedy: "look at `lsblk --nodeps -o NAME,SERIAL` there, and at the disk's cable".into(),
+    }
+}
+
 impl Real {
-    /// Makes sure that all disks of a group are there and empty. One that is not is emptied only if its
-    /// serial number was named for that.
+    /// Makes sure that all disks of a group are there and empty.
     pub(super) fn empty_disks(&self, vg: &VgName) -> Result<(), LvmError> {
         let found = scan(Path::new("/"));
         for serial in self.serials.get(vg).into_iter().flatten() {
             if path(&found, serial).is_none() {
-                return Err(LvmError::Invalid {
-                    what: format!("no disk, or more than one, has the serial number {serial}"),
-                    remedy:
-                        "look at `lsblk --nodeps -o NAME,SERIAL` there, and at the disk's cable"
-                            .into(),
-                });
+                return Err(no_disk(serial));
             }
         }
         for device in self.devices(vg)? {
-            let Some(content) = content(&device)? else {
-                continue;
-            };
-            let serial = serial(&found, &device);
-            match serial {
-                Some(serial) if self.wipe.contains(&serial) => {
-                    // It refuses what is mounted or in use otherwise.
-                    Program::new("wipefs").arg("--all").arg(&device).run()?;
-                }
-                serial => {
-                    let or = serial
-                        .map(|serial| format!(", or name its serial number {serial} under `wipe`"));
-                    return Err(LvmError::Invalid {
-                        what: format!(
-                            "{device} is not empty, it holds {content}; nothing was changed"
-                        ),
-                        remedy: format!(
-                            "if nobody needs it, empty it with `wipefs --all {device}`{}",
-                            or.unwrap_or_default()
-                        ),
-                    });
-                }
-            }
+            self.empty(vg, &found, &device)?;
         }
         Ok(())
     }
+
+    /// Makes sure that a disk is empty. One that is not is emptied only if its serial number was named
+    /// for that.
+    pub(super) fn empty(
+        &self,
+        vg: &VgName,
+        found: &[BlockDisk],
+        device: &str,
+    ) -> Result<(), LvmError> {
+        let Some(content) = content(device)? else {
+            return Ok(());
+        };
+        if content.kind == LVM && self.unused(vg, device)? {
+            return Ok(());
+        }
+        let serial = serial(found, device);
+        match serial {
+            Some(serial) if self.wipe.contains(&serial) => {
+                // It refuses what is mounted or in use otherwise.
+                Program::new("wipefs").arg("--all").arg(device).run()?;
+                Ok(())
+            }
+            serial => {
+                let or = serial
+                    .map(|serial| format!(", or name its serial number {serial} under `wipe`"));
+                let kind = content.kind;
+                Err(LvmError::Invalid {
+                    what: format!("{device} is not empty, it holds {kind}; nothing was changed"),
+                    remedy: format!(
+                        "if nobody needs it, empty it with `wipefs --all {device}`{}",
+                        or.unwrap_or_default()
+                    ),
+                })
+            }
+        }
+    }
+
+    /// Whether a physical volume is in no group: what is left where a group was about to take the disk
+    /// and the power went, or has let it go. LVM says itself that nothing lies on it.
+    fn unused(&self, vg: &VgName, device: &str) -> Result<bool, LvmError> {
+        let answer = Program::new("lvm")
+            .args(["pvs", "--noheadings", "--options", "vg_name,pv_in_use"])
+            .args(["--devices", device, device])
+            .sharing(self.group(vg)?.hold.share()?)
+            .output()?;
+        Ok(answer.code == Some(0) && answer.stdout.trim().is_empty())
+    }
+}
+
+/// What blkid calls a disk of LVM.
+const LVM: &str = "LVM2_member";
+
+/// What is on a device.
+pub(super) struct Content {
+    /// As blkid names it.
+    pub kind: String,
+    /// Its identity, if it has one.
+    pub uuid: Option<String>,
 }
 
 /// What is on a device; nothing, if it is empty.
-fn content(device: &str) -> Result<Option<String>, LvmError> {
+pub(super) fn content(device: &str) -> Result<Option<Content>, LvmError> {
     let answer = Program::new("blkid")
         .args(["--probe", "--output", "export"])
         .arg(device)
         .output()?;
-    match answer.code {
-        Some(2) => Ok(None),
+    let kind = match answer.code {
+        Some(2) => return Ok(None),
         Some(0) => {
             let kind = answer.value("TYPE").or_else(|| answer.value("PTTYPE"));
-            Ok(Some(kind.unwrap_or_else(|| "an unknown signature".into())))
+            kind.unwrap_or_else(|| "an unknown signature".into())
         }
-        Some(8) => Ok(Some("several signatures".into())),
-        _ => Err(answer.failed()),
-    }
+        Some(8) => "several signatures".into(),
+        _ => return Err(answer.failed()),
+    };
+    Ok(Some(Content {
+        kind,
+        uuid: answer.value("UUID"),
+    }))
 }
 
 #[cfg(test)]

@@ -1,22 +1,58 @@
 //! Snapshots of several volumes in one go, and devices that a dead agent left suspended.
 //!
-//! LVM takes one snapshot at a time, so they are not of one instant. Suspending all volumes before it
-//! is no way out: LVM 2.03.16 does not send a pool the message that makes a snapshot while the origin
-//! was suspended by somebody else, and takes nothing more in that pool.
+//! LVM takes one snapshot at a time; the pods stand still meanwhile, so all are of one instant.
+//! Suspending all volumes before it is no way out: LVM 2.03.16 does not send a pool the message that
+//! makes a snapshot while the origin was suspended by somebody else, and takes nothing more in that pool.
 
 use super::Real;
 use super::program::Program;
+use super::still::{self, Still};
 use crate::backend::Reply;
 use crate::command::{Command, NewCopy};
 use crate::error::LvmError;
 use ingot_volume_brain::{LvName, VgName};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 impl Real {
-    /// One right after the other, while nothing else is done to the group; all or none.
-    pub(super) fn copy_together(&self, vg: &VgName, copies: &[NewCopy]) -> Result<Reply, LvmError> {
+    /// One right after the other, while the pods stand still and nothing else is done to the group;
+    /// all or none.
+    pub(super) fn copy_together(
+        &self,
+        vg: &VgName,
+        copies: &[NewCopy],
+        pods: &BTreeSet<String>,
+    ) -> Result<Reply, LvmError> {
+        // Programs of a dead agent are waited for before anybody is held still.
+        let hold = &self.group(vg)?.hold;
+        drop(hold.share()?);
+        let still = Still::hold(&self.guardian, &hold.beside("still"), pods)?;
         let mut made: Vec<&LvName> = Vec::new();
+        let taken = self.copy_each(vg, copies, &mut made);
+        let taken = taken.and_then(|()| still.as_ref().map_or(Ok(()), Still::held));
+        // Before anything is removed: nobody need wait for that.
+        drop(still);
+        if let Err(error) = taken {
+            for lv in made {
+                let remove = Command::Remove {
+                    vg: vg.clone(),
+                    lv: lv.clone(),
+                };
+                // What is left is found by its tags.
+                let _ = self.lvm(vg, &remove);
+            }
+            return Err(error);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn copy_each<'a>(
+        &self,
+        vg: &VgName,
+        copies: &'a [NewCopy],
+        made: &mut Vec<&'a LvName>,
+    ) -> Result<(), LvmError> {
         for NewCopy { source, lv, tags } in copies {
             let copy = Command::Copy {
                 vg: vg.clone(),
@@ -25,21 +61,16 @@ impl Real {
                 read_only: true,
                 tags: tags.clone(),
             };
-            if let Err(error) = self.lvm(vg, &copy) {
-                for lv in made {
-                    let (vg, lv) = (vg.clone(), lv.clone());
-                    // What is left is found by its tags.
-                    let _ = self.lvm(&vg.clone(), &Command::Remove { vg, lv });
-                }
-                return Err(error);
-            }
+            self.lvm(vg, &copy)?;
             made.push(lv);
         }
-        Ok(Reply::Done)
+        Ok(())
     }
 
-    /// Lets suspended devices of a group go on, by the tables that LVM's metadata says.
+    /// Lets pods go on that were held still, and suspended devices of a group, by the tables that LVM's
+    /// metadata says.
     pub(super) fn resume(&self, vg: &VgName) -> Result<Reply, LvmError> {
+        still::go_on(&self.group(vg)?.hold.beside("still"))?;
         let Ok(folder) = fs::read_dir("/sys/block") else {
             return Ok(Reply::Done);
         };

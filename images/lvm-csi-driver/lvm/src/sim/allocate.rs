@@ -6,10 +6,22 @@ use ingot_volume_brain::LvName;
 
 impl Disk {
     fn room(&self) -> u64 {
-        if self.missing {
+        if self.missing || !self.joined {
             0
         } else {
             self.extents - self.used
+        }
+    }
+
+    /// Takes free extents: first those that show what was there before.
+    fn give(&mut self, disk: usize, extents: u64) -> Segment {
+        let dirty = self.dirty.min(extents);
+        self.dirty -= dirty;
+        self.used += extents;
+        Segment {
+            disk,
+            extents,
+            dirty,
         }
     }
 }
@@ -26,35 +38,40 @@ impl GroupState {
                 self.side_by_side(spread.disks() as usize, each)
             }
         }?;
-        for segment in &segments {
-            self.disks[segment.disk].used += segment.extents;
-        }
-        Some(segments)
+        let give = |(disk, extents): (usize, u64)| self.disks[disk].give(disk, extents);
+        Some(segments.into_iter().map(give).collect())
     }
 
-    fn in_turn(&self, mut extents: u64) -> Option<Vec<Segment>> {
+    /// What the extents of a volume show that were there before it.
+    pub fn past(&self, segments: &[Segment]) -> Vec<String> {
+        let mut past = Vec::new();
+        for segment in segments.iter().filter(|segment| segment.dirty > 0) {
+            for text in &self.disks[segment.disk].past {
+                if !past.contains(text) {
+                    past.push(text.clone());
+                }
+            }
+        }
+        past
+    }
+
+    fn in_turn(&self, mut extents: u64) -> Option<Vec<(usize, u64)>> {
         let mut segments = Vec::new();
         for (disk, state) in self.disks.iter().enumerate() {
             let part = state.room().min(extents);
             if part > 0 {
                 extents -= part;
-                segments.push(Segment {
-                    disk,
-                    extents: part,
-                });
+                segments.push((disk, part));
             }
         }
         (extents == 0).then_some(segments)
     }
 
-    fn side_by_side(&self, count: usize, each: u64) -> Option<Vec<Segment>> {
+    fn side_by_side(&self, count: usize, each: u64) -> Option<Vec<(usize, u64)>> {
         let mut disks: Vec<usize> = (0..self.disks.len()).collect();
         disks.retain(|disk| self.disks[*disk].room() >= each);
         disks.sort_by_key(|disk| std::cmp::Reverse(self.disks[*disk].room()));
-        let chosen = disks.into_iter().take(count).map(|disk| Segment {
-            disk,
-            extents: each,
-        });
+        let chosen = disks.into_iter().take(count).map(|disk| (disk, each));
         let chosen: Vec<_> = chosen.collect();
         (chosen.len() == count).then_some(chosen)
     }
@@ -72,36 +89,64 @@ impl GroupState {
                 let disks: Vec<usize> = volume.segments.iter().map(|s| s.disk).collect();
                 let fits = disks.iter().all(|disk| self.disks[*disk].room() >= each);
                 fits.then(|| {
-                    let segment = |disk: usize| {
-                        self.disks[disk].used += each;
-                        Segment {
-                            disk,
-                            extents: each,
-                        }
-                    };
+                    let segment = |disk: usize| self.disks[disk].give(disk, each);
                     // The images are the first segments; what comes later only adds to them.
                     let images = spread.disks() as usize;
                     disks.into_iter().take(images).map(segment).collect()
                 })
             }
         };
-        match (segments, self.lvs.get_mut(lv)) {
-            (Some(segments), Some(volume)) => {
-                volume.segments.extend(segments);
-                true
-            }
-            _ => false,
+        let Some(segments) = segments else {
+            return false;
+        };
+        let past = self.past(&segments);
+        if let Some(volume) = self.lvs.get_mut(lv) {
+            volume.segments.extend(segments);
+            volume.content.remains.extend(past);
         }
+        true
     }
 
-    /// Removes a volume and gives its extents back.
+    /// Removes a volume and gives its extents back, as they are.
     pub fn free(&mut self, lv: &LvName) -> bool {
         let Some(volume) = self.lvs.remove(lv) else {
             return false;
         };
-        for segment in volume.segments {
-            self.disks[segment.disk].used -= segment.extents;
+        let thick = !matches!(volume.layout, Layout::Thin { .. });
+        let content = &volume.content;
+        let readable = thick && content.key.is_none() && !content.files.is_empty();
+        for segment in &volume.segments {
+            let disk = &mut self.disks[segment.disk];
+            disk.used -= segment.extents;
+            if readable {
+                disk.past.extend(content.files.values().cloned());
+            }
+            disk.dirty += if readable {
+                segment.extents
+            } else {
+                segment.dirty
+            };
         }
         true
+    }
+
+    /// Gives back so many extents from the end of a volume; `clean` if they were overwritten.
+    pub fn cut(&mut self, segments: &mut Vec<Segment>, mut extents: u64, clean: bool) {
+        while extents > 0
+            && let Some(last) = segments.last_mut()
+        {
+            let part = last.extents.min(extents);
+            extents -= part;
+            last.extents -= part;
+            // What shows the past lies at the beginning.
+            let left = last.dirty.min(last.extents);
+            let disk = &mut self.disks[last.disk];
+            disk.used -= part;
+            disk.dirty += if clean { 0 } else { last.dirty - left };
+            last.dirty = left;
+            if last.extents == 0 {
+                segments.pop();
+            }
+        }
     }
 }

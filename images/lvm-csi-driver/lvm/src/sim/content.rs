@@ -1,5 +1,6 @@
 //! What is on a simulated device.
 
+use super::ranges::Ranges;
 use super::state::{State, missing};
 use crate::backend::Reply;
 use crate::command::{Command, Key, Limits};
@@ -128,20 +129,25 @@ impl State {
         }
         self.content(device)?;
         let volume = self.volume(&device.vg, &device.lv)?;
-        if from <= volume.erased {
-            volume.erased = volume.erased.max(from.saturating_add(length));
-        }
+        volume.erased.add(from, from.saturating_add(length));
+        let whole = volume.erased.cover(Bytes::ZERO, volume.size);
         // Without its header nothing of an encrypted volume can be read.
-        let unreadable = volume.content.key.is_some() && volume.erased >= LUKS_HEADER;
-        if unreadable || volume.erased >= volume.size {
+        let header = volume.erased.cover(Bytes::ZERO, LUKS_HEADER);
+        if whole || (volume.content.key.is_some() && header) {
             volume.content = Content::default();
+        }
+        if whole {
+            for segment in &mut volume.segments {
+                segment.dirty = 0;
+            }
         }
         Ok(Reply::Done)
     }
 
     /// The half of a command; those that LVM commits in one write have no half.
     pub fn tear(&mut self, command: &Command) {
-        if let Command::CopyTogether { vg, copies } = command {
+        if let Command::CopyTogether { vg, copies, pods } = command {
+            self.still.extend(pods.iter().cloned());
             let half = copies.len().div_ceil(2);
             // What cannot be copied leaves nothing, in half or whole.
             let _ = self.copy_together(vg, &copies[..half]);
@@ -222,7 +228,7 @@ impl State {
         }
         let content = self.content(device)?;
         content.files.insert(name.into(), text.into());
-        self.volume(&device.vg, &device.lv)?.erased = Bytes::ZERO;
+        self.volume(&device.vg, &device.lv)?.erased = Ranges::default();
         Ok(())
     }
 

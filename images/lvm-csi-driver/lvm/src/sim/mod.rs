@@ -5,13 +5,15 @@
 
 mod allocate;
 mod content;
+mod disks;
 mod fault;
 mod mounts;
+mod ranges;
 mod state;
 mod volumes;
 
 pub use fault::{Faulty, Fuse, Passage};
-pub use state::SimGroup;
+pub use state::{SimDisk, SimGroup};
 
 use crate::backend::{Backend, Reply};
 use crate::command::{Command, Limits};
@@ -19,6 +21,7 @@ use crate::device::{Device, Filesystem};
 use crate::error::LvmError;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use state::State;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,6 +59,12 @@ impl Sim {
             state: Mutex::new(state),
             file: Some(file),
         })
+    }
+
+    /// May empty those disks when they join a group.
+    pub fn with_wipe(self, disks: impl IntoIterator<Item = String>) -> Self {
+        self.state().wipe.extend(disks);
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -110,6 +119,35 @@ impl Sim {
     /// A disk is gone, or back.
     pub fn unplug(&self, vg: &VgName, disk: usize, missing: bool) {
         self.state().unplug(vg, disk, missing);
+    }
+
+    /// A new disk appears.
+    pub fn plug(&self, vg: &VgName, disk: SimDisk) {
+        self.state().plug(vg, &disk);
+    }
+
+    /// Puts something on a disk that is in no group, for blkid to see, or nothing.
+    pub fn put_on_disk(&self, vg: &VgName, disk: &str, signature: Option<&str>) {
+        if let Some(disk) = self.state().disk(vg, disk) {
+            disk.holds = signature.map(str::to_owned);
+        }
+    }
+
+    /// Lets a disk show that, wherever it was not overwritten, to those who read a device itself.
+    pub fn soil(&self, vg: &VgName, disk: &str, past: &str) {
+        if let Some(disk) = self.state().disk(vg, disk) {
+            disk.past.push(past.into());
+        }
+    }
+
+    /// The pods that stand still now.
+    pub fn still(&self) -> BTreeSet<String> {
+        self.state().still.clone()
+    }
+
+    /// The pods that were held still, for each time that snapshots were taken together.
+    pub fn held(&self) -> Vec<BTreeSet<String>> {
+        self.state().held.clone()
     }
 
     /// Kind and size of the filesystem on it.

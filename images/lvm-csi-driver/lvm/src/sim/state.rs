@@ -1,6 +1,7 @@
 //! What the simulated node holds, and which part carries out which command.
 
 use super::content::Content;
+use super::ranges::Ranges;
 use crate::backend::Reply;
 use crate::command::{Command, Limits};
 use crate::device::{Device, Mount};
@@ -16,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct SimGroup {
     /// Its name.
     pub vg: VgName,
-    /// Size of each of its disks.
-    pub disks: Vec<Bytes>,
+    /// Its disks.
+    pub disks: Vec<SimDisk>,
     /// Whether the group was made already.
     pub made: bool,
     /// Its tags.
@@ -26,12 +27,52 @@ pub struct SimGroup {
 
 impl SimGroup {
     /// Disks of a group that is still to be made.
-    pub fn disks(vg: VgName, disks: impl IntoIterator<Item = Bytes>) -> Self {
+    pub fn disks(vg: VgName, sizes: impl IntoIterator<Item = Bytes>) -> Self {
+        let name = |number| format!("/dev/disk/by-id/sim-{vg}-{number}");
+        let disks = (0..)
+            .zip(sizes)
+            .map(|(n, size)| SimDisk::new(name(n), size));
+        let disks = disks.collect();
+        Self::named(vg, disks)
+    }
+
+    /// The same of disks with names.
+    pub fn named(vg: VgName, disks: Vec<SimDisk>) -> Self {
         Self {
             vg,
-            disks: disks.into_iter().collect(),
+            disks,
             made: false,
             tags: Vec::new(),
+        }
+    }
+
+    /// Its disks are known to show nothing of the past, as if somebody had overwritten them.
+    pub fn erased(mut self) -> Self {
+        for disk in &mut self.disks {
+            disk.erased = true;
+        }
+        self
+    }
+}
+
+/// A disk to begin with, and nothing on it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SimDisk {
+    /// As configurations name it: a path or a serial number.
+    pub name: String,
+    /// Its size.
+    pub size: Bytes,
+    /// Whether it is known to show nothing of the past.
+    pub erased: bool,
+}
+
+impl SimDisk {
+    /// A disk of that name and size.
+    pub fn new(name: impl Into<String>, size: Bytes) -> Self {
+        Self {
+            name: name.into(),
+            size,
+            erased: false,
         }
     }
 }
@@ -50,6 +91,14 @@ pub(super) struct State {
     pub views: BTreeSet<LvName>,
     /// Limits by volume and pod.
     pub limits: Vec<(LvName, String, Limits)>,
+    /// Pods that stand still, and whom each attempt held.
+    #[serde(default)]
+    pub still: BTreeSet<String>,
+    #[serde(skip)]
+    pub held: Vec<BTreeSet<String>>,
+    /// Disks that may be emptied.
+    #[serde(skip)]
+    pub wipe: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,23 +108,31 @@ pub(super) struct GroupState {
     pub tags: Vec<String>,
     pub disks: Vec<Disk>,
     pub lvs: BTreeMap<LvName, Volume>,
-    /// What free extents still show of the volumes that were on them.
-    #[serde(default)]
-    pub remains: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Disk {
+    pub name: String,
+    /// Whether it is part of the group.
+    pub joined: bool,
     pub extents: u64,
     pub used: u64,
     pub missing: bool,
+    /// What is on it, as blkid would say.
+    pub holds: Option<String>,
+    /// The tag that it shows nothing of the past.
+    pub erased: bool,
+    /// What the extents show that were not overwritten, and how many of them are free.
+    pub past: Vec<String>,
+    pub dirty: u64,
 }
 
-/// Extents on a disk.
+/// Extents on a disk, the first of which show what was there before.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Segment {
     pub disk: usize,
     pub extents: u64,
+    pub dirty: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,9 +148,8 @@ pub(super) struct Volume {
     pub written: Bytes,
     pub formatted: u32,
     pub content: Content,
-    /// So much from its beginning on was erased since it was written to.
-    #[serde(default)]
-    pub erased: Bytes,
+    /// What was overwritten with zeros since it was written to.
+    pub erased: Ranges,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -111,11 +167,9 @@ pub(super) fn missing(what: impl ToString) -> LvmError {
 impl State {
     pub fn new(groups: impl IntoIterator<Item = SimGroup>) -> Self {
         let groups = groups.into_iter().map(|group| {
-            let disks = group.disks.iter().map(|size| Disk {
-                // The first MiB is LVM's own.
-                extents: size.saturating_sub(Bytes::mib(1)).0 / EXTENT.0,
-                used: 0,
-                missing: false,
+            let disks = group.disks.iter().map(|disk| Disk {
+                joined: group.made,
+                ..Disk::new(disk)
             });
             let state = GroupState {
                 made: group.made,
@@ -123,7 +177,6 @@ impl State {
                 tags: group.tags,
                 disks: disks.collect(),
                 lvs: BTreeMap::new(),
-                remains: Vec::new(),
             };
             (group.vg, state)
         });
@@ -152,6 +205,15 @@ impl State {
         match command {
             Command::Scan(vg) => self.scan(vg),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
+            Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
+            Command::Reserve {
+                vg,
+                lv,
+                device,
+                size,
+            } => self.reserve(vg, lv, device, *size),
+            Command::Shrink { vg, lv, size } => self.shrink(vg, lv, *size),
+            Command::MarkDisk { vg, device, free } => self.mark_disk(vg, device, *free),
             Command::CreatePool {
                 vg,
                 pool,
@@ -167,8 +229,14 @@ impl State {
                 read_only,
                 tags,
             } => self.copy(vg, source, lv, *read_only, tags),
-            Command::CopyTogether { vg, copies } => self.copy_together(vg, copies),
-            Command::Resume(_) => Ok(Reply::Done),
+            Command::CopyTogether { vg, copies, pods } => {
+                self.held.push(pods.clone());
+                self.copy_together(vg, copies)
+            }
+            Command::Resume(_) => {
+                self.still.clear();
+                Ok(Reply::Done)
+            }
             Command::Tag(change) => self.tag(change),
             Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
             Command::ExtendMetadata { vg, pool, size } => self.extend_metadata(vg, pool, *size),
@@ -232,6 +300,7 @@ impl State {
         self.opened.clear();
         self.views.clear();
         self.limits.clear();
+        self.still.clear();
         for group in self.groups.values_mut() {
             for volume in group.lvs.values_mut() {
                 volume.active = false;

@@ -1,12 +1,13 @@
 //! LVM's commands.
 
 use super::content::Content;
+use super::ranges::Ranges;
 use super::state::{EXTENT, GroupState, PoolState, State, Volume, missing};
 use crate::backend::Reply;
 use crate::command::{NewCopy, NewLv, TagChange};
 use crate::device::Device;
 use crate::error::LvmError;
-use crate::group::{Group, Lv, Pv};
+use crate::group::{Group, Lv};
 use crate::layout::Layout;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
@@ -29,12 +30,9 @@ fn no_space(vg: &VgName, wanted: Bytes, reason: &str) -> LvmError {
 impl State {
     pub fn scan(&mut self, vg: &VgName) -> Result<Reply, LvmError> {
         let group = self.group(vg)?;
-        let pvs = group.disks.iter().enumerate().map(|(number, disk)| Pv {
-            device: format!("/dev/disk/by-id/sim-{vg}-{number}"),
-            size: Bytes(disk.extents * EXTENT.0),
-            free: Bytes((disk.extents - disk.used) * EXTENT.0),
-            missing: disk.missing,
-        });
+        let disks = group.disks.iter().enumerate();
+        let pvs = disks.filter(|(_, disk)| disk.joined);
+        let pvs = pvs.map(|(number, disk)| disk.report(number));
         let lvs = group
             .lvs
             .iter()
@@ -46,21 +44,6 @@ impl State {
             pvs: pvs.collect(),
             lvs: lvs.collect(),
         })))
-    }
-
-    pub fn create_group(&mut self, vg: &VgName, tag: &str) -> Result<Reply, LvmError> {
-        let group = self
-            .groups
-            .get_mut(vg)
-            .ok_or_else(|| missing(format!("a disk for volume group {vg}")))?;
-        if group.made {
-            return Err(LvmError::Exists {
-                what: format!("volume group {vg}"),
-            });
-        }
-        group.made = true;
-        group.tags = vec![tag.to_owned()];
-        Ok(Reply::Done)
     }
 
     pub fn create_pool(
@@ -118,7 +101,7 @@ impl State {
             ..new_volume(size, layout.clone())
         };
         if !matches!(layout, Layout::Thin { .. }) {
-            volume.content.remains = group.remains.clone();
+            volume.content.remains = group.past(&volume.segments);
         }
         group.lvs.insert(lv.clone(), volume);
         Ok(Reply::Done)
@@ -203,6 +186,24 @@ impl State {
         Ok(Reply::Done)
     }
 
+    pub fn shrink(&mut self, vg: &VgName, lv: &LvName, size: Bytes) -> Result<Reply, LvmError> {
+        let volume = self.volume(vg, lv)?;
+        let old = volume.size;
+        if size >= old || size == Bytes::ZERO {
+            return Err(LvmError::Invalid {
+                what: format!("{vg}/{lv} has {old}, {size} is not less, or nothing"),
+                remedy: "remove it, if nothing is to be left".into(),
+            });
+        }
+        let clean = volume.erased.cover(size, old);
+        let mut segments = std::mem::take(&mut volume.segments);
+        volume.size = size;
+        let group = self.group(vg)?;
+        group.cut(&mut segments, (old.0 - size.0) / EXTENT.0, clean);
+        self.volume(vg, lv)?.segments = segments;
+        Ok(Reply::Done)
+    }
+
     pub fn extend_metadata(
         &mut self,
         vg: &VgName,
@@ -239,13 +240,6 @@ impl State {
             });
         }
         let group = self.group(vg)?;
-        if let Some(volume) = group.lvs.get(lv)
-            && !matches!(volume.layout, Layout::Thin { .. })
-            && volume.content.key.is_none()
-        {
-            let left = volume.content.files.values().cloned();
-            group.remains.extend(left.collect::<Vec<_>>());
-        }
         if group.free(lv) {
             Ok(Reply::Done)
         } else {
@@ -254,7 +248,7 @@ impl State {
     }
 }
 
-fn new_volume(size: Bytes, layout: Layout) -> Volume {
+pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
     Volume {
         size,
         layout,
@@ -266,7 +260,7 @@ fn new_volume(size: Bytes, layout: Layout) -> Volume {
         written: Bytes::ZERO,
         formatted: 0,
         content: Content::default(),
-        erased: Bytes::ZERO,
+        erased: Ranges::default(),
     }
 }
 

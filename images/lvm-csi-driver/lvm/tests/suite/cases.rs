@@ -35,7 +35,7 @@ pub const ALL: [(&str, Case); 16] = [
         copies,
     ),
     (
-        "copies of several volumes are taken in one go",
+        "copies of several volumes are of one instant",
         together::copies,
     ),
     (

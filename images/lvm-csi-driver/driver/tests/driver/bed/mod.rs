@@ -2,7 +2,7 @@
 pub mod request;
 pub mod store;
 
-use ingot_lvm::{Backend, Deadlines, Executor, Faulty, Fuse, Sim, SimGroup, ThinGuard};
+use ingot_lvm::{Backend, Deadlines, Executor, Faulty, Fuse, Sim, SimDisk, SimGroup, ThinGuard};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::config::{NodeConfig, PoolConfig, ThinConfig};
 use ingot_lvm_csi::controller::ControllerService;
@@ -57,15 +57,23 @@ pub fn config(node: &str) -> NodeConfig {
     }
 }
 
-/// The disks of such a node, empty.
+/// The disks of such a node, empty, and nobody has ever written to them.
 pub fn disks() -> Vec<SimGroup> {
+    used_disks().into_iter().map(SimGroup::erased).collect()
+}
+
+/// The same, but nobody knows what was on them.
+pub fn used_disks() -> Vec<SimGroup> {
     let group = |name: &str, sizes: &[u64]| {
-        let sizes = sizes.iter().map(|size| Bytes::gib(*size));
-        SimGroup::disks(VgName::new(name).expect("a name"), sizes)
+        let path = |number| format!("/dev/disk/by-id/{name}-{number}");
+        let disks = (0..).zip(sizes);
+        let disks = disks.map(|(n, size)| SimDisk::new(path(n), Bytes::gib(*size)));
+        let vg = VgName::new(&format!("ingot-{name}")).expect("a name");
+        SimGroup::named(vg, disks.collect())
     };
     vec![
-        group("ingot-thin", &[20, 20, 20]),
-        group("ingot-thick", &[10, 10, 10, 12]),
+        group("thin", &[20, 20, 20]),
+        group("thick", &[10, 10, 10, 12]),
     ]
 }
 

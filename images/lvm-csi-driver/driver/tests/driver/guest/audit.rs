@@ -65,7 +65,9 @@ impl Node {
         };
         let answer: Answer = serde_json::from_str(lvs)?;
         let all = answer.report.report.into_iter().flat_map(|part| part.lv);
-        let lvs = all.filter(|lv| lv.lv_name != "pool");
+        // Nobody's volumes: the thin pool, and what is kept apart until it is overwritten.
+        let ours = |lv: &Lv| lv.lv_name != "pool" && !lv.lv_name.starts_with("erase-");
+        let lvs = all.filter(ours);
         let mut found = BTreeMap::new();
         for object in serde_json::Deserializer::from_str(objects).into_iter::<OnFile>() {
             if let Object::Volume(volume) = object?.object {

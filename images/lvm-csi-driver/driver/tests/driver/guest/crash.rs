@@ -324,6 +324,8 @@ async fn every_point_of_death_converges_on_real_lvm() -> Outcome {
     let begin = Instant::now();
     let spec = GuestSpec::new("csi-crash").with_disks(2, 8 << 30);
     let node = Node::boot(spec, pools, &[("INGOT_CRASH_POINTS", POINTS)]).await?;
+    // Beside it each request would have other points each time.
+    node.overwritten().await?;
     // The driver leaves it alone while it is not there.
     node.sh(&format!("mkdir {POINTS}"))?;
     let all = Life::new(&node, 0)?.live(&BTreeMap::new()).await?;

@@ -377,6 +377,7 @@ async fn faults_are_bounded_told_and_kept_to_their_pool() -> Outcome {
         .map(|(serial, gib)| DiskSpec::empty(serial, gib << 30))
         .to_vec();
     let node = Node::boot(spec, pools, &[]).await?;
+    node.overwritten().await?;
     node.pod("good-pod")?;
     let witness = create("good-pod", 256 * MIB, &[("pool", "good")]);
     let ask = async || node.create(witness.clone()).await;

@@ -18,6 +18,7 @@ use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_client::ControllerClient;
 use ingot_csi_proto::v1::node_client::NodeClient;
 use ingot_harness::guest::{DiskSpec, Guest, GuestSpec};
+use ingot_lvm_csi::object::Object;
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -170,6 +171,27 @@ impl Node {
                 Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
             }
         }
+    }
+
+    /// Waits until no disk shows any more what was on it before it joined its pool.
+    pub async fn overwritten(&self) -> Outcome {
+        #[derive(serde::Deserialize)]
+        struct OnFile {
+            object: Object,
+        }
+        self.until("what was on the disks is overwritten", async || {
+            let text = self.sh("cat /var/lib/ingot/storage/nodepools/*.json");
+            let text = text.map_err(|error| Status::unavailable(error.to_string()))?;
+            for found in serde_json::Deserializer::from_str(&text).into_iter::<OnFile>() {
+                let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
+                let pool = found.object.pool().cloned();
+                if pool.is_none_or(|pool| pool.trouble.is_some() || pool.overwriting.0 > 0) {
+                    return Err(Status::unavailable(text));
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Makes the directories of a pod.

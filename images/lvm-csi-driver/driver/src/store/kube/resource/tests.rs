@@ -102,6 +102,7 @@ fn whole() -> Vec<(Key, Object)> {
             thin: Some(LvName::new("thin").expect("a name")),
             encrypted: true,
         }],
+        overwriting: Bytes::gib(1),
         trouble: Some("a disk is missing".into()),
     };
     let disk = Disk {
