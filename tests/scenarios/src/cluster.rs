@@ -215,6 +215,25 @@ impl<'a> Cluster<'a> {
         run
     }
 
+    /// What `ingot` with these words says to a person.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn told(&self, words: &[&str]) -> String {
+        let output = self.command(words).output().expect("ingot");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "ingot {}: {}\n{said}{}",
+            words.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        println!("{said}");
+        said
+    }
+
     /// kubectl with an administrator's certificate, through the load balancer of the first host.
     ///
     /// # Panics

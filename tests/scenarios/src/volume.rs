@@ -43,18 +43,6 @@ impl<'a> Volumes<'a> {
         }));
     }
 
-    /// Takes a snapshot of a claim's volume and waits until it can be used.
-    pub fn snapshot(&self, name: &str, claim: &str) {
-        self.kubectl.apply(&json!({
-            "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
-            "metadata": { "name": name, "namespace": "kube-system" },
-            "spec": { "source": { "persistentVolumeClaimName": claim } },
-        }));
-        self.until("volumesnapshot", name, "can be used", |snapshot| {
-            snapshot["status"]["readyToUse"] == true
-        });
-    }
-
     /// Runs a pod with the claim's volume at /data and waits until it runs.
     pub fn run(&self, pod: &str, claim: &str) {
         let mut spec = workload::pod_spec(&self.image);

@@ -56,6 +56,14 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         "molten\n"
     );
 
+    let listed = cluster.told(&["volume", "list"]);
+    assert!(
+        listed.contains("kube-system/data") && listed.contains("worker-1"),
+        "{listed}"
+    );
+    let disks = cluster.told(&["disk", "list"]);
+    assert_eq!(disks.matches("worker-1").count(), 2, "{disks}");
+
     volumes.grow("data", "2Gi");
     let blocks = "/usr/bin/stat -f -c '%b %S' /data";
     wait::until("the filesystem has grown", Duration::from_secs(60), || {
@@ -65,7 +73,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         (size > 1800 << 20).then_some(()).ok_or(said)
     });
 
-    volumes.snapshot("before", "data");
+    cluster.told(&["volume", "snapshot", "kube-system/data", "--name", "before"]);
     volumes.shell("smith", "echo cold > /data/iron && /usr/bin/sync");
     volumes.claim("again", "2Gi", Some("before"));
     volumes.run("apprentice", "again");
@@ -88,6 +96,9 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     volumes.run("smith", "data");
     assert_eq!(volumes.shell("smith", "/usr/bin/cat /data/iron"), "cold\n");
 
+    cluster.told(&["volume", "show", "kube-system/data"]);
+    let orphans = cluster.told(&["volume", "orphans"]);
+    assert!(orphans.contains("nothing is orphaned"), "{orphans}");
     volumes.delete("pod", "smith");
     for (kind, name) in [
         ("pvc", "data"),

@@ -263,6 +263,11 @@ fn real(config: &NodeConfig) -> Real {
 /// Two agents of one node would each make and remove what the other does not know of.
 fn alone(socket: &Path) -> Result<Flock<File>, Box<dyn Error>> {
     let path = socket.with_extension("lock");
+    // Below the kubelet's directory of plugins, each driver makes one of its own.
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     lock.map_err(|_| {

@@ -1,6 +1,8 @@
 //! Makes the node's driver known to its kubelet, which looks into its plugins_registry directory
 //! for sockets that answer the registration service.
 
+mod authority;
+
 use crate::config::DRIVER_NAME;
 use crate::server::{ServeError, listen};
 use ingot_csi_proto::registration::registration_server::{Registration, RegistrationServer};
@@ -9,6 +11,7 @@ use ingot_csi_proto::registration::{
 };
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -88,9 +91,11 @@ pub async fn register(
             }
         }
     };
+    let connections =
+        UnixListenerStream::new(listener).map(|stream| stream.map(authority::exchanged));
     let served = Server::builder()
         .add_service(service)
-        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), ended)
+        .serve_with_incoming_shutdown(connections, ended)
         .await;
     // A kubelet takes the end of the socket for the end of the driver.
     let _ = std::fs::remove_file(&path);

@@ -6,6 +6,7 @@ use crate::journal::Saved;
 use crate::system::System;
 use crate::undo::UndoStep;
 use serde::Deserialize;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A kernel setting.
@@ -49,13 +50,21 @@ impl Kind for Sysctl {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.optional => Ok(
                 Status::NotApplicable(format!("this kernel has no setting {}", self.key)),
             ),
+            // A module that is loaded before may bring it; if none does, setting it fails.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Status::Drifted(
+                vec![Change::create("value", normal(&self.value))],
+            )),
             Err(error) => Err(io("read", &path)(error)),
         }
     }
 
     fn way_back(&self, system: &System, _saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {
         let path = path_of(&self.key);
-        let found = std::fs::read_to_string(system.path(&path)).map_err(io("read", &path))?;
+        let found = match std::fs::read_to_string(system.path(&path)) {
+            // Changing it says what is wrong.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            found => found.map_err(io("read", &path))?,
+        };
         Ok(vec![UndoStep::SetSysctl {
             key: self.key.clone(),
             value: normal(&found),
@@ -64,6 +73,12 @@ impl Kind for Sysctl {
 
     fn change(&self, system: &System) -> Result<(), ResourceError> {
         let path = path_of(&self.key);
-        std::fs::write(system.path(&path), &self.value).map_err(io("write", &path))
+        // The kernel makes the files of its settings; one that is not there is no setting.
+        let open = std::fs::OpenOptions::new()
+            .write(true)
+            .open(system.path(&path));
+        let mut file = open.map_err(io("write", &path))?;
+        file.write_all(self.value.as_bytes())
+            .map_err(io("write", &path))
     }
 }

@@ -64,7 +64,12 @@ impl Commands for FakeHost {
             ("systemctl", Some("stop")) => _ = units.insert(unit, (enabled, false)),
             ("systemctl", Some("daemon-reload" | "restart")) | ("swapoff" | "swapon", _) => {}
             ("modprobe", _) => {
-                std::fs::create_dir_all(self.root.join("sys/module").join(&unit)).unwrap()
+                std::fs::create_dir_all(self.root.join("sys/module").join(&unit)).unwrap();
+                if unit == "br_netfilter" {
+                    let settings = self.root.join("proc/sys/net/bridge");
+                    std::fs::create_dir_all(&settings).unwrap();
+                    std::fs::write(settings.join("bridge-nf-call-iptables"), "0\n").unwrap();
+                }
             }
             ("ctr", _) if args.contains(&"pull") => _ = units.insert(unit, (true, true)),
             ("ctr", _) => {

@@ -31,6 +31,37 @@ fn a_watched_change_restarts_a_running_service_and_only_then() {
 }
 
 #[test]
+fn a_setting_that_a_module_brings_is_set_once_the_module_is_there() {
+    let bench = Bench::new();
+    let graph = bench.graph(
+        "  - id: m\n    kernel_module: {name: br_netfilter, provides: /proc/sys/net/bridge}\n  - id: s\n    sysctl: \
+         {key: net.bridge.bridge-nf-call-iptables, value: '1'}\n    require: [m]\n",
+    );
+    assert_eq!(bench.drift(&graph), ["loaded", "value"]);
+    assert_eq!(bench.apply(&graph).changed(), 2);
+    let set = std::fs::read_to_string(bench.at("proc/sys/net/bridge/bridge-nf-call-iptables"));
+    assert_eq!(set.unwrap(), "1");
+    assert!(bench.plan(&graph).is_empty());
+}
+
+#[test]
+fn a_setting_that_nothing_brings_is_an_error_of_its_own() {
+    let bench = Bench::new();
+    let graph = bench.graph("  - id: s\n    sysctl: {key: net.none, value: '1'}\n");
+    let report = apply(
+        &bench.system,
+        &graph,
+        &bench.plan(&graph),
+        &bench.journal,
+        &|_| {},
+    );
+    let report = report.unwrap();
+    let failures = report.failures();
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].1.contains("/proc/sys/net/none"), "{failures:?}");
+}
+
+#[test]
 fn a_restart_that_a_crash_prevented_is_made_up_for() {
     let bench = Bench::new();
     bench.apply(&bench.graph(&WATCHED.replace("VALUE", "1")));

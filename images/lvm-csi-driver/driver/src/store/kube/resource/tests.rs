@@ -179,6 +179,28 @@ fn named(at: &str, schema: &Value, found: &mut Vec<String>) {
     }
 }
 
+/// A comma in text without quotes begins a field of its own, without a value.
+#[test]
+fn definitions_have_a_value_for_every_field() {
+    fn empty(at: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Null => found.push(at.to_owned()),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    empty(&format!("{at}.{name}"), value, found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| empty(at, item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for kind in ObjectKind::ALL {
+        empty(kind.plural(), &schema(kind), &mut found);
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn definitions_and_objects_have_the_same_fields() {
     for kind in ObjectKind::ALL {
