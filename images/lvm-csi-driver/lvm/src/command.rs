@@ -134,6 +134,13 @@ pub enum Command {
         /// The volume.
         lv: LvName,
     },
+    /// Let the device of a volume lead to where its disks are now.
+    Refresh {
+        /// The group.
+        vg: VgName,
+        /// The volume.
+        lv: LvName,
+    },
     /// Look at the beginning of a device.
     Probe(Device),
     /// Size of a device.
@@ -289,7 +296,8 @@ impl Command {
             | Self::Extend { vg, .. }
             | Self::ExtendMetadata { vg, .. }
             | Self::Remove { vg, .. }
-            | Self::Activate { vg, .. } => Lane::Group(vg.clone()),
+            | Self::Activate { vg, .. }
+            | Self::Refresh { vg, .. } => Lane::Group(vg.clone()),
             Self::Create(new) => Lane::Group(new.vg.clone()),
             Self::Tag(change) => Lane::Group(change.vg.clone()),
             Self::Probe(device)
@@ -329,6 +337,7 @@ impl Command {
             Self::ExtendMetadata { .. } => "extend_metadata",
             Self::Remove { .. } => "remove",
             Self::Activate { .. } => "activate",
+            Self::Refresh { .. } => "refresh",
             Self::Probe(_) => "probe",
             Self::DeviceSize(_) => "device_size",
             Self::Erase { .. } => "erase",
@@ -388,6 +397,7 @@ impl Command {
             }
             Self::Remove { vg, lv } => format!("removal of {vg}/{lv}"),
             Self::Activate { vg, lv } => format!("activation of {vg}/{lv}"),
+            Self::Refresh { vg, lv } => format!("refresh of {vg}/{lv}"),
             Self::Probe(device) => format!("look at {device}"),
             Self::DeviceSize(device) => format!("size of {device}"),
             Self::Erase {

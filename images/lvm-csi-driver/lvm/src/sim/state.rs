@@ -84,6 +84,9 @@ pub(super) struct Volume {
     pub written: Bytes,
     pub formatted: u32,
     pub content: Content,
+    /// Its device leads to a disk that went.
+    #[serde(default)]
+    pub stale: bool,
     /// What was overwritten with zeros since it was written to.
     pub erased: Ranges,
 }
@@ -181,6 +184,7 @@ impl State {
                 self.volume(vg, lv)?.active = true;
                 Ok(Reply::Done)
             }
+            Command::Refresh { vg, lv } => self.refresh(vg, lv),
             Command::Probe(device) => self.probe(device),
             Command::DeviceSize(device) => self.device_size(device),
             Command::Erase {
@@ -240,6 +244,7 @@ impl State {
         for group in self.groups.values_mut() {
             for volume in group.lvs.values_mut() {
                 volume.active = false;
+                volume.stale = false;
             }
         }
     }
@@ -260,10 +265,33 @@ impl State {
     }
 
     pub fn unplug(&mut self, vg: &VgName, disk: usize, missing: bool) {
-        let group = self.groups.get_mut(vg);
-        if let Some(disk) = group.and_then(|group| group.disks.get_mut(disk)) {
+        let Some(group) = self.groups.get_mut(vg) else {
+            return;
+        };
+        if let Some(disk) = group.disks.get_mut(disk) {
             disk.missing = missing;
         }
+        // When it comes back it is another device to the kernel.
+        for volume in group.lvs.values_mut() {
+            let there = volume.segments.iter().any(|segment| segment.disk == disk);
+            volume.stale |= missing && there && volume.active;
+        }
+    }
+
+    pub fn refresh(&mut self, vg: &VgName, lv: &LvName) -> Result<Reply, LvmError> {
+        let segments = self.volume(vg, lv)?.segments.clone();
+        let group = self.group(vg)?;
+        if segments
+            .iter()
+            .any(|segment| group.disks[segment.disk].missing)
+        {
+            return Err(LvmError::Failed {
+                command: format!("lvchange --refresh {vg}/{lv}"),
+                reason: "a disk is missing".into(),
+            });
+        }
+        self.volume(vg, lv)?.stale = false;
+        Ok(Reply::Done)
     }
 
     pub fn fill(&mut self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {
