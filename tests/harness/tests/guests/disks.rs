@@ -108,6 +108,9 @@ fn disks_vanish_come_back_break_and_heal() {
     guest.set_fault("disk-1", Some(Fault::Writes)).unwrap();
     assert_eq!(out(&guest, &read), "mark");
     assert!(!succeeds(&guest, &format!("set -o pipefail; {write}")));
+    // Also with writes that failed and were never flushed.
+    guest.set_fault("disk-1", Some(Fault::All)).unwrap();
+    assert!(!succeeds(&guest, &format!("set -o pipefail; {write}")));
     guest.set_fault("disk-1", None).unwrap();
     out(&guest, &write);
     let unknown = guest.set_fault("disk-9", None).unwrap_err().to_string();

@@ -208,7 +208,7 @@ impl Agent {
             return Ok(());
         };
         let group = self.inventory.group(&volume.vg).await.map_err(lvm)?;
-        let guard = self.guard(&volume.vg);
+        let guard = self.thin_guard(&volume.vg);
         let space = Space::of(&group, Some(pool));
         let room = space.largest(&volume.layout, guard);
         if more <= room {

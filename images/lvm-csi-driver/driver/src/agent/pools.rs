@@ -24,7 +24,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn guard(&self, vg: &VgName) -> ThinGuard {
+    pub(super) fn thin_guard(&self, vg: &VgName) -> ThinGuard {
         let thin = self.pool_of(vg).and_then(|pool| pool.thin.as_ref());
         thin.map(|thin| thin.guard).unwrap_or_default()
     }
@@ -123,19 +123,23 @@ impl Agent {
     /// Lets thin pools grow that fill up, while their group has room, and looks whether groups that
     /// could not be read whole are there again, and disks that are to join one.
     pub async fn guard_pools(&self) {
-        for pool in &self.config.pools {
-            let vg = &pool.volume_group;
-            if pool.thin.is_none() {
-                let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
-                if !self.inventory.group(vg).await.is_ok_and(whole) {
-                    let _ = self.inventory.refresh(vg).await;
-                }
-            } else {
-                self.guard_thin(pool).await;
-            }
-            self.look_after_disks(pool).await;
-        }
+        // Side by side: a disk that hangs keeps no other pool waiting.
+        let guarded = self.config.pools.iter().map(|pool| self.guard(pool));
+        join_all(guarded).await;
         self.publish_pools().await;
+    }
+
+    async fn guard(&self, pool: &PoolConfig) {
+        let vg = &pool.volume_group;
+        if pool.thin.is_none() {
+            let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
+            if !self.inventory.group(vg).await.is_ok_and(whole) {
+                let _ = self.inventory.refresh(vg).await;
+            }
+        } else {
+            self.guard_thin(pool).await;
+        }
+        self.look_after_disks(pool).await;
     }
 
     async fn guard_thin(&self, pool: &PoolConfig) {

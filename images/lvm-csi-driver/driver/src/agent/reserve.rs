@@ -13,10 +13,13 @@ use ingot_lvm::{Command, Device, FreeSpace, Group, LvmError};
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Mutex as Turn;
 
 /// One command's worth: even a slow disk ends it within the deadline.
 const STEP: Bytes = Bytes::gib(1);
+/// Who needs the space of a reserve waits so long for the step that is under way.
+const SOON: Duration = Duration::from_secs(30);
 /// A disk is given back in so many parts, or in fewer: each is a change of the group.
 const PARTS: u64 = 128;
 
@@ -140,7 +143,14 @@ impl Agent {
     pub(super) async fn release(&self, vg: &VgName) -> Result<(), LvmError> {
         let group = self.inventory.group(vg).await?;
         for (_, lv) in group.reserves() {
-            let _turn = self.reserves.turn(vg).await;
+            let turn = tokio::time::timeout(SOON, self.reserves.turn(vg));
+            let Ok(_turn) = turn.await else {
+                return Err(LvmError::Hung {
+                    lane: format!("volume group {vg}"),
+                    command: format!("erasure of a part of {}", lv.lv),
+                    seconds: SOON.as_secs(),
+                });
+            };
             let removed = self.inventory.change_and_read(vg, remove(vg, &lv.lv)).await;
             match removed {
                 Ok(()) | Err(LvmError::NotFound { .. }) => {}

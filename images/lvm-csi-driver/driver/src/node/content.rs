@@ -40,6 +40,7 @@ impl NodeService {
                 .change_and_read(&device.vg, activate)
                 .await?;
         }
+        self.reachable(&located).await?;
         if !located.tags.encrypted {
             return Ok(located);
         }
@@ -95,6 +96,28 @@ impl NodeService {
             Ok(()) | Err(LvmError::Exists { .. }) => Ok(located),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A disk that went and came back is another device to the kernel: what was active on it leads
+    /// nowhere until it is told where the disk is now.
+    async fn reachable(&self, located: &Located) -> Result<(), Problem> {
+        let device = &located.device;
+        let unread = match self.agent.executor.probe(device).await {
+            Err(error @ LvmError::Failed { .. }) => error,
+            looked => return Ok(looked.map(drop)?),
+        };
+        if !self.agent.mounts_of(device).await?.is_empty() {
+            return Err(unread.into());
+        }
+        let refresh = Command::Refresh {
+            vg: device.vg.clone(),
+            lv: device.lv.clone(),
+        };
+        self.agent
+            .inventory
+            .change_and_read(&device.vg, refresh)
+            .await?;
+        Ok(self.agent.executor.probe(device).await.map(drop)?)
     }
 
     /// Makes sure that the wanted filesystem is there, whole and tagged.

@@ -299,6 +299,24 @@ async fn a_missing_disk_degrades_the_pool_and_what_lies_on_it() {
 }
 
 #[tokio::test]
+async fn what_lay_on_a_disk_that_came_back_is_found_where_the_disk_is_now() {
+    let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
+    bed.agent.prepare_pools().await;
+    let volume = bed.create(create("v", GIB, &[("pool", "thick")])).await;
+    let volume = volume.expect("created").volume_id;
+    let stage = async || bed.stage(&volume, folder.path(), &mount("")).await;
+    stage().await.expect("staged");
+    bed.unstage(&volume, folder.path()).await.expect("unstaged");
+    bed.sim.unplug(&vg("ingot-thick"), 0, true);
+    // A device that cannot be read is not taken for an empty one.
+    let error = stage().await.expect_err("the disk is not there");
+    assert_eq!(error.code(), Code::Internal, "{error}");
+    assert!(!error.message().contains("shows no filesystem"), "{error}");
+    bed.sim.unplug(&vg("ingot-thick"), 0, false);
+    stage().await.expect("staged again");
+}
+
+#[tokio::test]
 async fn a_failure_is_told_in_the_status_and_tried_again() {
     let bed = Bed::new().impatient();
     bed.agent.prepare_pools().await;

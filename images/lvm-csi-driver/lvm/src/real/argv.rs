@@ -156,6 +156,7 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             "--ignoreactivationskip",
             &path(vg, lv),
         ]),
+        Command::Refresh { vg, lv } => put(&["lvchange", "--refresh", &path(vg, lv)]),
         Command::Resume(vg) => put(&["vgchange", "--refresh", vg.as_str()]),
         Command::Probe(_)
         | Command::CopyTogether { .. }

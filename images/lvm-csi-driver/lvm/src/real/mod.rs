@@ -157,7 +157,10 @@ impl Real {
             .output()?;
         let kind = match answer.code {
             // "nothing found" and "ambivalent" have codes of their own.
-            Some(2) => return Ok(Found::Blank),
+            Some(2) => {
+                selection::readable(&device.path())?;
+                return Ok(Found::Blank);
+            }
             Some(8) => return Ok(Found::Other("several signatures at once".into())),
             Some(0) => answer.value("TYPE").or_else(|| answer.value("PTTYPE")),
             _ => return Err(answer.failed()),
@@ -212,7 +215,8 @@ impl Backend for Real {
             | Command::Extend { vg, .. }
             | Command::ExtendMetadata { vg, .. }
             | Command::Remove { vg, .. }
-            | Command::Activate { vg, .. } => self.lvm(vg, command),
+            | Command::Activate { vg, .. }
+            | Command::Refresh { vg, .. } => self.lvm(vg, command),
             Command::CopyTogether { vg, copies, pods } => self.copy_together(vg, copies, pods),
             Command::Resume(vg) => self.resume(vg),
             Command::Create(new) => self.lvm(&new.vg, command),

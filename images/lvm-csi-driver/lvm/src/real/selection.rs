@@ -6,6 +6,7 @@ use crate::disks::{BlockDisk, scan};
 use crate::error::LvmError;
 use ingot_volume_brain::VgName;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 /// Where the disk with a serial number is.
@@ -97,6 +98,15 @@ impl Real {
     }
 }
 
+/// Tells a device with nothing on it from one that cannot be read: blkid does not.
+pub(super) fn readable(device: &Path) -> Result<(), LvmError> {
+    let read = fs::File::open(device).and_then(|mut file| file.read_exact(&mut [0; 4096]));
+    read.map_err(|error| LvmError::Failed {
+        command: format!("read {}", device.display()),
+        reason: error.to_string(),
+    })
+}
+
 /// What blkid calls a disk of LVM.
 const LVM: &str = "LVM2_member";
 
@@ -115,7 +125,10 @@ pub(super) fn content(device: &str) -> Result<Option<Content>, LvmError> {
         .arg(device)
         .output()?;
     let kind = match answer.code {
-        Some(2) => return Ok(None),
+        Some(2) => {
+            readable(Path::new(device))?;
+            return Ok(None);
+        }
         Some(0) => {
             let kind = answer.value("TYPE").or_else(|| answer.value("PTTYPE"));
             kind.unwrap_or_else(|| "an unknown signature".into())

@@ -49,6 +49,12 @@ impl State {
         if !volume.active || (device.decrypted && !opened) {
             return Err(missing(format!("device {device}")));
         }
+        if volume.stale {
+            return Err(LvmError::Failed {
+                command: format!("read {device}"),
+                reason: "Input/output error".into(),
+            });
+        }
         Ok(&mut volume.content)
     }
 

@@ -1,6 +1,7 @@
 //! The disks of a group: how they join it, and what they show of the past.
 
-use super::state::{Disk, EXTENT, GroupState, SimDisk, State, missing};
+use super::spec::SimDisk;
+use super::state::{Disk, EXTENT, GroupState, State, missing};
 use crate::backend::Reply;
 use crate::command::FreeSpace;
 use crate::error::LvmError;

@@ -9,11 +9,12 @@ mod disks;
 mod fault;
 mod mounts;
 mod ranges;
+mod spec;
 mod state;
 mod volumes;
 
 pub use fault::{Faulty, Fuse, Passage};
-pub use state::{SimDisk, SimGroup};
+pub use spec::{SimDisk, SimGroup};
 
 use crate::backend::{Backend, Reply};
 use crate::command::{Command, Limits};

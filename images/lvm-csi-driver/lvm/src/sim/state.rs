@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::ranges::Ranges;
+use super::spec::SimGroup;
 use crate::backend::Reply;
 use crate::command::{Command, Limits};
 use crate::device::{Device, Mount};
@@ -11,71 +12,6 @@ use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A volume group to begin with.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SimGroup {
-    /// Its name.
-    pub vg: VgName,
-    /// Its disks.
-    pub disks: Vec<SimDisk>,
-    /// Whether the group was made already.
-    pub made: bool,
-    /// Its tags.
-    pub tags: Vec<String>,
-}
-
-impl SimGroup {
-    /// Disks of a group that is still to be made.
-    pub fn disks(vg: VgName, sizes: impl IntoIterator<Item = Bytes>) -> Self {
-        let name = |number| format!("/dev/disk/by-id/sim-{vg}-{number}");
-        let disks = (0..)
-            .zip(sizes)
-            .map(|(n, size)| SimDisk::new(name(n), size));
-        let disks = disks.collect();
-        Self::named(vg, disks)
-    }
-
-    /// The same of disks with names.
-    pub fn named(vg: VgName, disks: Vec<SimDisk>) -> Self {
-        Self {
-            vg,
-            disks,
-            made: false,
-            tags: Vec::new(),
-        }
-    }
-
-    /// Its disks are known to show nothing of the past, as if somebody had overwritten them.
-    pub fn erased(mut self) -> Self {
-        for disk in &mut self.disks {
-            disk.erased = true;
-        }
-        self
-    }
-}
-
-/// A disk to begin with, and nothing on it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SimDisk {
-    /// As configurations name it: a path or a serial number.
-    pub name: String,
-    /// Its size.
-    pub size: Bytes,
-    /// Whether it is known to show nothing of the past.
-    pub erased: bool,
-}
-
-impl SimDisk {
-    /// A disk of that name and size.
-    pub fn new(name: impl Into<String>, size: Bytes) -> Self {
-        Self {
-            name: name.into(),
-            size,
-            erased: false,
-        }
-    }
-}
 
 /// LVM's default.
 pub(super) const EXTENT: Bytes = Bytes::mib(4);
@@ -148,6 +84,9 @@ pub(super) struct Volume {
     pub written: Bytes,
     pub formatted: u32,
     pub content: Content,
+    /// Its device leads to a disk that went.
+    #[serde(default)]
+    pub stale: bool,
     /// What was overwritten with zeros since it was written to.
     pub erased: Ranges,
 }
@@ -245,6 +184,7 @@ impl State {
                 self.volume(vg, lv)?.active = true;
                 Ok(Reply::Done)
             }
+            Command::Refresh { vg, lv } => self.refresh(vg, lv),
             Command::Probe(device) => self.probe(device),
             Command::DeviceSize(device) => self.device_size(device),
             Command::Erase {
@@ -304,6 +244,7 @@ impl State {
         for group in self.groups.values_mut() {
             for volume in group.lvs.values_mut() {
                 volume.active = false;
+                volume.stale = false;
             }
         }
     }
@@ -324,10 +265,33 @@ impl State {
     }
 
     pub fn unplug(&mut self, vg: &VgName, disk: usize, missing: bool) {
-        let group = self.groups.get_mut(vg);
-        if let Some(disk) = group.and_then(|group| group.disks.get_mut(disk)) {
+        let Some(group) = self.groups.get_mut(vg) else {
+            return;
+        };
+        if let Some(disk) = group.disks.get_mut(disk) {
             disk.missing = missing;
         }
+        // When it comes back it is another device to the kernel.
+        for volume in group.lvs.values_mut() {
+            let there = volume.segments.iter().any(|segment| segment.disk == disk);
+            volume.stale |= missing && there && volume.active;
+        }
+    }
+
+    pub fn refresh(&mut self, vg: &VgName, lv: &LvName) -> Result<Reply, LvmError> {
+        let segments = self.volume(vg, lv)?.segments.clone();
+        let group = self.group(vg)?;
+        if segments
+            .iter()
+            .any(|segment| group.disks[segment.disk].missing)
+        {
+            return Err(LvmError::Failed {
+                command: format!("lvchange --refresh {vg}/{lv}"),
+                reason: "a disk is missing".into(),
+            });
+        }
+        self.volume(vg, lv)?.stale = false;
+        Ok(Reply::Done)
     }
 
     pub fn fill(&mut self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {

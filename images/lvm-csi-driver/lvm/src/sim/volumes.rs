@@ -260,6 +260,7 @@ pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
         written: Bytes::ZERO,
         formatted: 0,
         content: Content::default(),
+        stale: false,
         erased: Ranges::default(),
     }
 }

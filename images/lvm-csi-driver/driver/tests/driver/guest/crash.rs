@@ -100,7 +100,11 @@ impl<'a> Life<'a> {
         Ok(Self {
             node,
             name,
-            filesystem: mount(if number % 2 == 0 { "ext4" } else { "xfs" }),
+            filesystem: mount(if number.is_multiple_of(2) {
+                "ext4"
+            } else {
+                "xfs"
+            }),
             volume: String::new(),
             snapshot: String::new(),
             copy: String::new(),

@@ -219,7 +219,7 @@ impl Story {
         self.pod("meta-data", GIB, &block()).await?;
         let device = target("meta-data");
         self.node.sh(&format!(
-            "lvcreate -qq -y -n filler -l 100%FREE ingot-meta; dd if=/dev/zero of={device} bs=1M oflag=direct status=none"
+            "lvcreate -qq -y -n filler -l 100%FREE ingot-meta; dd if=/dev/zero of={device} bs=1M count=1024 oflag=direct status=none"
         ))?;
         // Whatever else takes snapshots of our volumes: after each, one write a leaf of the map copies them all.
         let fill = format!(

@@ -179,19 +179,24 @@ impl Node {
         struct OnFile {
             object: Object,
         }
-        self.until("what was on the disks is overwritten", async || {
-            let text = self.sh("cat /var/lib/ingot/storage/nodepools/*.json");
-            let text = text.map_err(|error| Status::unavailable(error.to_string()))?;
-            for found in serde_json::Deserializer::from_str(&text).into_iter::<OnFile>() {
-                let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
-                let pool = found.object.pool().cloned();
-                if pool.is_none_or(|pool| pool.trouble.is_some() || pool.overwriting.0 > 0) {
-                    return Err(Status::unavailable(text));
-                }
+        // Some seconds for each GiB.
+        let end = Instant::now() + 5 * SOON;
+        loop {
+            let text = self.sh("cat /var/lib/ingot/storage/nodepools/*.json || true")?;
+            let pools = serde_json::Deserializer::from_str(&text).into_iter::<OnFile>();
+            let pools: Result<Vec<OnFile>, _> = pools.collect();
+            let done = |found: &OnFile| {
+                let pool = found.object.pool();
+                pool.is_some_and(|pool| pool.trouble.is_none() && pool.overwriting.0 == 0)
+            };
+            if pools.is_ok_and(|pools| !pools.is_empty() && pools.iter().all(done)) {
+                return Ok(());
             }
-            Ok(())
-        })
-        .await
+            if Instant::now() >= end {
+                return Err(format!("disks are still being overwritten: {text}").into());
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Makes the directories of a pod.
