@@ -63,6 +63,8 @@ impl<'a> Volumes<'a> {
             &mut spec["volumes"],
             json!({ "name": "data", "persistentVolumeClaim": { "claimName": claim } }),
         );
+        // The pod's user is not root; the kubelet gives the volume to this group.
+        spec["securityContext"]["fsGroup"] = json!(65532);
         // It comes back to a node only when the node takes pods again.
         spec["tolerations"] = json!([]);
         self.kubectl.apply(&json!({
