@@ -222,7 +222,7 @@ fn sysctls(facts: &Facts) -> Value {
         ("net.bridge.bridge-nf-call-iptables", "1", false),
         ("net.bridge.bridge-nf-call-ip6tables", "1", true),
         ("net.ipv6.conf.all.forwarding", "1", true),
-        ("net.netfilter.nf_conntrack_max", &conntrack, true),
+        ("net.netfilter.nf_conntrack_max", &conntrack, false),
         ("vm.overcommit_memory", "1", false),
         ("vm.panic_on_oom", "0", false),
         ("kernel.panic", "10", false),

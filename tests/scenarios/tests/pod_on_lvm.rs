@@ -62,7 +62,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         "{listed}"
     );
     let disks = cluster.told(&["disk", "list"]);
-    assert_eq!(disks.matches("worker-1").count(), 2, "{disks}");
+    assert_eq!(disks.matches("  data  good").count(), 2, "{disks}");
 
     volumes.grow("data", "2Gi");
     let blocks = "/usr/bin/stat -f -c '%b %S' /data";

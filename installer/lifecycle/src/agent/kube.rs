@@ -202,19 +202,25 @@ async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<Stri
         None => Api::all_with(client.clone(), &resource),
     };
     let refused = |error: kube::Error| format!("the API server refuses {what}: {}", words(&error));
-    let before = api
-        .get_opt(&name)
-        .await
-        .map_err(refused)?
-        .and_then(|o| o.metadata.resource_version);
+    let before = api.get_opt(&name).await.map_err(refused)?;
     let params = PatchParams::apply(MANAGER).force();
     let after = api
         .patch(&name, &params, &Patch::Apply(&object))
         .await
-        .map_err(refused)?
-        .metadata
-        .resource_version;
-    Ok((before != after).then_some(what))
+        .map_err(refused)?;
+    let same = before.is_some_and(|before| content(before) == content(after));
+    Ok((!same).then_some(what))
+}
+
+/// What an object says, without what the API server and controllers note on it meanwhile.
+fn content(mut object: DynamicObject) -> DynamicObject {
+    object.metadata.resource_version = None;
+    object.metadata.managed_fields = None;
+    object.metadata.generation = None;
+    if let Some(fields) = object.data.as_object_mut() {
+        fields.remove("status");
+    }
+    object
 }
 
 /// The state of the cluster; `dns` is the address of the cluster's DNS Service and a name to ask for.
