@@ -76,6 +76,7 @@ impl Kind for Sysctl {
         // The kernel makes the files of its settings; one that is not there is no setting.
         let open = std::fs::OpenOptions::new()
             .write(true)
+            .truncate(true)
             .open(system.path(&path));
         let mut file = open.map_err(io("write", &path))?;
         file.write_all(self.value.as_bytes())
