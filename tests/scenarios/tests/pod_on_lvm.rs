@@ -3,6 +3,7 @@
 //! The control plane is a host in a namespace, the worker a virtual machine with a kernel and disks of
 //! its own. Runs only with INGOT_HOST_TESTS=1 and INGOT_GUEST_TESTS=1.
 
+use std::io::Write;
 use std::time::Duration;
 
 use ingot_harness::guest::{DiskSpec, GuestSpec};
@@ -18,7 +19,11 @@ const CONTROL_PLANE: &[Member] = &[Member {
 #[test]
 fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     if std::env::var_os("INGOT_GUEST_TESTS").is_none() {
-        eprintln!("skipped: set INGOT_GUEST_TESTS=1 to run it with a virtual machine");
+        // Not with `eprintln!`, which the test runner swallows.
+        let _ = writeln!(
+            std::io::stderr(),
+            "not run: a pod on LVM needs a virtual machine; `make pod-on-lvm` runs it"
+        );
         return;
     }
     let Some(stage) = Stage::take() else { return };
