@@ -79,12 +79,12 @@ test-guests: guest-packages ## Tests on virtual machines with disks of their own
 storage-bundle: build $(KEY) ## Build the ISO that has volumes on the disks of nodes, too
 	$(TARGET)/iso-builder build --catalog images/catalog-storage.yaml --key $(KEY) --output $(STORAGE_ISO)
 
-# csi-sanity is built on the first run, and one of its runs takes an API server from the bundle, if there is one
-# (`make bundle`). On the simulator it takes minutes; the guests take more than an hour:
+# csi-sanity is built on the first run, and one of its runs takes an API server from the bundle. On the simulator
+# it takes minutes; the guests take more than an hour:
 # csi-sanity, deaths, power cuts and disk faults on real LVM.
 .PHONY: storage-test
 storage-test: storage-bundle guest-packages pod-on-lvm ## The volume driver: model, capacity, csi-sanity, deaths and faults on the simulator and on real LVM (as root)
-	INGOT_TOOL_TESTS=1 INGOT_GUEST_TESTS=1 cargo test --release --workspace --test model --test backends --test driver -- --nocapture --test-threads 1
+	INGOT_BUNDLE=$(CURDIR)/$(STORAGE_ISO) INGOT_TOOL_TESTS=1 INGOT_GUEST_TESTS=1 cargo test --release --workspace --test model --test backends --test driver -- --nocapture --test-threads 1
 
 .PHONY: pod-on-lvm
 pod-on-lvm: storage-bundle guest-packages ## A pod with a volume, on a cluster whose worker is a virtual machine with disks (as root)
