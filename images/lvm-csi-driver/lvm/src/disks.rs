@@ -152,19 +152,33 @@ fn links(root: &Path) -> BTreeMap<String, Vec<String>> {
     links
 }
 
-/// Where devices are mounted, by their numbers.
+/// Where devices are mounted, by their numbers (proc_pid_mountinfo(5)).
+///
+/// In a container the node's own mounts are not to be seen, only what the container was given of them.
+/// Where that has the same path inside as outside, the rest of the path is where the device is mounted.
 fn mounts(root: &Path) -> BTreeMap<String, PathBuf> {
     let text = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
-    let mut mounts = BTreeMap::new();
+    let mut mounts: BTreeMap<String, (u8, PathBuf)> = BTreeMap::new();
     for line in text.lines() {
         let mut fields = line.split(' ').skip(2);
-        if let (Some(number), Some(target)) = (fields.next(), fields.nth(1)) {
-            mounts
-                .entry(number.to_owned())
-                .or_insert_with(|| PathBuf::from(target));
+        let (Some(number), Some(part), Some(target)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let (doubt, place) = match target.strip_suffix(part) {
+            _ if part == "/" => (0, target),
+            Some("") => (1, "/"),
+            Some(place) => (1, place),
+            None => (2, target),
+        };
+        let known = mounts.get(number).map(|(doubt, _)| *doubt);
+        if known.is_none_or(|known| doubt < known) {
+            mounts.insert(number.to_owned(), (doubt, PathBuf::from(place)));
         }
     }
-    mounts
+    let place = |(number, (_, place))| (number, place);
+    mounts.into_iter().map(place).collect()
 }
 
 #[cfg(test)]
@@ -247,5 +261,30 @@ mod tests {
         assert_eq!(b.content.as_deref(), Some("LVM2_member"));
         assert!(b.failed && !b.rotational && b.mounted.is_none());
         assert_eq!(b.size, Bytes::mib(1));
+    }
+
+    #[test]
+    fn a_part_of_a_filesystem_shown_in_a_container_tells_where_the_whole_of_it_is() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let root = folder.path();
+        put(
+            root,
+            "proc/self/mountinfo",
+            "90 80 8:1 /var/lib/kubelet/pods/a/etc-hosts /etc/hosts rw - ext4 /dev/sda1 rw\n\
+             91 80 8:1 /usr/lib/modules /usr/lib/modules ro - ext4 /dev/sda1 rw\n\
+             92 80 8:17 /lib/kubelet /var/lib/kubelet rw shared:4 - xfs /dev/sdb1 rw\n\
+             93 92 8:33 / /var/lib/kubelet/data rw - ext4 /dev/sdc1 rw\n\
+             94 80 8:33 /x /x rw - ext4 /dev/sdc1 rw\n\
+             95 80 8:49 /@data /srv rw - btrfs /dev/sdd1 rw\n",
+        );
+        let places = mounts(root);
+        for (number, place) in [
+            ("8:1", "/"),
+            ("8:17", "/var"),
+            ("8:33", "/var/lib/kubelet/data"),
+            ("8:49", "/srv"),
+        ] {
+            assert_eq!(places[number], Path::new(place), "{number}");
+        }
     }
 }
