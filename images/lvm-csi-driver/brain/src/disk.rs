@@ -20,9 +20,9 @@ pub enum LvState {
 /// Life of the filesystem on it, as its tag says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FilesystemTag {
-    /// Nothing was ever put on it.
+    /// No pod was ever given it. A filesystem may be in the making.
     Unformatted,
-    /// It was seen empty, and a filesystem is being made: what is on it is ours, and holds no data.
+    /// It was seen empty, and an encryption is being made: whatever is on it is ours, and holds no data.
     Formatting,
     /// It has a filesystem, or was handed out as a raw device: never to be formatted again.
     Formatted,

@@ -1,7 +1,8 @@
 //! Decides how a filesystem comes onto a volume: once, and only onto nothing.
 //!
 //! The tag on the logical volume is the memory, the device is the proof. A volume that was
-//! formatted and shows no signature is damaged: it is refused, never formatted again.
+//! formatted and shows no signature is damaged: it is refused, never formatted again. One that was
+//! not holds nobody's data, since no pod is given a volume before it has the tag.
 
 use crate::disk::FilesystemTag;
 
@@ -21,11 +22,9 @@ pub enum Signature {
 /// The next step before the volume can be mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
-    /// Write the tag [`FilesystemTag::Formatting`].
-    TagFormatting,
     /// Make the filesystem, over whatever an interrupted attempt of ours left.
     MakeFilesystem,
-    /// Write the tag [`FilesystemTag::Formatted`].
+    /// Write the tag [`FilesystemTag::Formatted`], before anybody can write to it.
     TagFormatted,
     /// Mount it.
     Mount,
@@ -53,10 +52,11 @@ pub fn next(tag: FilesystemTag, found: Signature) -> Step {
     use FilesystemTag::{Formatted, Formatting, Unformatted};
     use Signature::{Blank, Foreign, Partial, Wanted};
     match (tag, found) {
-        (Unformatted, Blank) => Step::TagFormatting,
-        (Unformatted, Wanted | Partial | Foreign) => Step::Refuse(Refusal::Foreign),
-        (Formatting, Blank | Partial) => Step::MakeFilesystem,
-        (Formatting, Wanted) => Step::TagFormatted,
+        // Not whole is only what our own attempt left when it was interrupted.
+        (Unformatted | Formatting, Blank | Partial) => Step::MakeFilesystem,
+        (Unformatted | Formatting, Wanted) => Step::TagFormatted,
+        // By hand, perhaps: what a person put there is not overwritten.
+        (Unformatted, Foreign) => Step::Refuse(Refusal::Foreign),
         // An interrupted attempt with another filesystem: nothing was ever mounted from it.
         (Formatting, Foreign) => Step::MakeFilesystem,
         (Formatted, Blank) => Step::Refuse(Refusal::Vanished),
@@ -79,29 +79,22 @@ mod tests {
             Signature::Foreign,
         ] {
             let step = next(FilesystemTag::Formatted, found);
-            assert!(!matches!(step, Step::MakeFilesystem | Step::TagFormatting));
+            assert_ne!(step, Step::MakeFilesystem);
         }
     }
 
     #[test]
     fn what_was_there_before_us_is_never_overwritten() {
-        for found in [Signature::Wanted, Signature::Partial, Signature::Foreign] {
-            assert_eq!(
-                next(FilesystemTag::Unformatted, found),
-                Step::Refuse(Refusal::Foreign)
-            );
-        }
+        let step = |found| next(FilesystemTag::Unformatted, found);
+        assert_eq!(step(Signature::Foreign), Step::Refuse(Refusal::Foreign));
+        assert_eq!(step(Signature::Wanted), Step::TagFormatted);
     }
 
     #[test]
     fn an_interrupted_attempt_is_finished() {
-        assert_eq!(
-            next(FilesystemTag::Formatting, Signature::Partial),
-            Step::MakeFilesystem
-        );
-        assert_eq!(
-            next(FilesystemTag::Formatting, Signature::Wanted),
-            Step::TagFormatted
-        );
+        for tag in [FilesystemTag::Unformatted, FilesystemTag::Formatting] {
+            assert_eq!(next(tag, Signature::Partial), Step::MakeFilesystem);
+            assert_eq!(next(tag, Signature::Wanted), Step::TagFormatted);
+        }
     }
 }

@@ -385,7 +385,6 @@ fn stage(model: &Volumes, system: &mut System, node: usize, uid: VolumeUid) {
         _ => format::next(lv.tag, found),
     };
     match step {
-        Step::TagFormatting => lv.tag = FilesystemTag::Formatting,
         Step::MakeFilesystem => {
             lv.formatted = true;
             *system.seen.formatted.entry(uid).or_default() += 1;

@@ -15,7 +15,11 @@ fn refused(located: &Located, refusal: Refusal) -> Problem {
 }
 
 impl NodeService {
-    async fn tag(&self, located: &Located, tag: FilesystemTag) -> Result<Located, Problem> {
+    pub(super) async fn tag(
+        &self,
+        located: &Located,
+        tag: FilesystemTag,
+    ) -> Result<Located, Problem> {
         self.agent
             .retag(located, |tags| tags.filesystem = tag)
             .await?;
@@ -23,12 +27,13 @@ impl NodeService {
         fresh.ok_or_else(|| super::unknown(located.lv.lv.as_str()))
     }
 
-    /// Makes the device of a volume appear, decrypted if it is encrypted.
+    /// Makes the device of a volume appear, decrypted if it is encrypted. Gives what is on it as well,
+    /// where that was looked at.
     pub(super) async fn open(
         &self,
-        mut located: Located,
+        located: Located,
         secrets: &HashMap<String, String>,
-    ) -> Result<Located, Problem> {
+    ) -> Result<(Located, Option<Found>), Problem> {
         let device = located.device.clone();
         if !located.lv.active {
             let activate = Command::Activate {
@@ -40,10 +45,22 @@ impl NodeService {
                 .change_and_read(&device.vg, activate)
                 .await?;
         }
-        self.reachable(&located).await?;
+        let found = self.reachable(&located).await?;
         if !located.tags.encrypted {
-            return Ok(located);
+            return Ok((located, Some(found)));
         }
+        let located = self.decrypt(located, found, secrets).await?;
+        Ok((located, None))
+    }
+
+    /// Opens the encryption of a device on which that was `found`; makes it where there is none yet.
+    async fn decrypt(
+        &self,
+        mut located: Located,
+        found: Found,
+        secrets: &HashMap<String, String>,
+    ) -> Result<Located, Problem> {
+        let device = located.device.clone();
         if self
             .agent
             .executor
@@ -54,7 +71,6 @@ impl NodeService {
             return Ok(located);
         }
         let key = parameters::key(secrets)?;
-        let found = self.agent.executor.probe(&device).await?;
         match (located.tags.filesystem, found) {
             (FilesystemTag::Unformatted, Found::Blank) => {
                 located = self.tag(&located, FilesystemTag::Formatting).await?;
@@ -100,11 +116,11 @@ impl NodeService {
 
     /// A disk that went and came back is another device to the kernel: what was active on it leads
     /// nowhere until it is told where the disk is now.
-    async fn reachable(&self, located: &Located) -> Result<(), Problem> {
+    async fn reachable(&self, located: &Located) -> Result<Found, Problem> {
         let device = &located.device;
         let unread = match self.agent.executor.probe(device).await {
             Err(error @ LvmError::Failed { .. }) => error,
-            looked => return Ok(looked.map(drop)?),
+            looked => return Ok(looked?),
         };
         if !self.agent.mounts_of(device).await?.is_empty() {
             return Err(unread.into());
@@ -117,61 +133,51 @@ impl NodeService {
             .inventory
             .change_and_read(&device.vg, refresh)
             .await?;
-        Ok(self.agent.executor.probe(device).await.map(drop)?)
+        Ok(self.agent.executor.probe(device).await?)
     }
 
-    /// Makes sure that the wanted filesystem is there, whole and tagged.
+    /// Makes sure that the wanted filesystem is there and whole. Says whether the tag for it is still to
+    /// be written, which is to be done before a pod can write.
     pub(super) async fn filesystem(
         &self,
-        mut located: Located,
+        located: &Located,
+        found: Option<Found>,
         wanted: Filesystem,
-    ) -> Result<Located, Problem> {
-        let device = content_device(&located);
-        let encrypted = located.tags.encrypted;
-        let mut made = false;
-        // Tag, make, tag: three steps, and one to see that nothing is left to do.
-        for _ in 0..4 {
-            let found = match made {
-                // Its program has said so.
-                true => Found::Filesystem {
-                    filesystem: wanted,
-                    whole: true,
-                },
-                false => self.agent.executor.probe(&device).await?,
-            };
-            let signature = match found {
-                Found::Blank => Signature::Blank,
-                Found::Filesystem { filesystem, whole } if filesystem == wanted => {
-                    if whole {
-                        Signature::Wanted
-                    } else {
-                        Signature::Partial
-                    }
+    ) -> Result<bool, Problem> {
+        let device = content_device(located);
+        let found = match found {
+            Some(found) => found,
+            None => self.agent.executor.probe(&device).await?,
+        };
+        let signature = match found {
+            Found::Blank => Signature::Blank,
+            Found::Filesystem { filesystem, whole } if filesystem == wanted => {
+                if whole {
+                    Signature::Wanted
+                } else {
+                    Signature::Partial
                 }
-                Found::Filesystem { .. } | Found::Luks | Found::Other(_) => Signature::Foreign,
-            };
-            match next(located.tags.filesystem, signature) {
-                Step::TagFormatting => {
-                    located = self.tag(&located, FilesystemTag::Formatting).await?;
-                }
-                Step::MakeFilesystem => {
-                    let make = Command::MakeFilesystem {
-                        device: device.clone(),
-                        filesystem: wanted,
-                    };
-                    self.agent.executor.change(make).await?;
-                    made = true;
-                }
-                Step::TagFormatted => {
-                    located = self.tag(&located, FilesystemTag::Formatted).await?;
-                }
-                Step::Mount => return Ok(located),
-                Step::Refuse(refusal) => return Err(refused(&located, refusal)),
             }
+            Found::Filesystem { .. } | Found::Luks | Found::Other(_) => Signature::Foreign,
+        };
+        let mut step = next(located.tags.filesystem, signature);
+        if step == Step::MakeFilesystem {
+            let make = Command::MakeFilesystem {
+                device,
+                filesystem: wanted,
+            };
+            self.agent.executor.change(make).await?;
+            // Its program has said so.
+            step = next(located.tags.filesystem, Signature::Wanted);
         }
-        Err(Problem::Internal(format!(
-            "{device} shows no {wanted} after it was made (encrypted: {encrypted}); look at the kernel's log for disk errors"
-        )))
+        match step {
+            Step::TagFormatted => Ok(true),
+            Step::Mount => Ok(false),
+            Step::Refuse(refusal) => Err(refused(located, refusal)),
+            Step::MakeFilesystem => Err(Problem::Internal(
+                "a filesystem that was made shall be made again".into(),
+            )),
+        }
     }
 
     /// A raw device that was handed out holds whatever the pod wrote: never to be formatted.

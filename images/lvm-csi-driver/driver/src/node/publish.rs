@@ -6,6 +6,7 @@ use crate::problem::Problem;
 use ingot_csi_proto::v1::volume_capability::access_mode::Mode;
 use ingot_csi_proto::v1::{NodePublishVolumeRequest, NodeUnpublishVolumeRequest};
 use ingot_lvm::{Command, Device, LvmError, Mount, MountKind};
+use ingot_volume_brain::FilesystemTag;
 
 impl NodeService {
     pub(super) async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), Problem> {
@@ -43,7 +44,10 @@ impl NodeService {
                 mount.target.display()
             )));
         }
-        if kind == MountKind::Filesystem && !mounts.iter().any(|mount| mount.target == source) {
+        let staged = mounts.iter().any(|mount| mount.target == source)
+            // Without it what a pod writes would be taken for the rest of an attempt to format it.
+            && located.tags.filesystem == FilesystemTag::Formatted;
+        if kind == MountKind::Filesystem && !staged {
             return Err(Problem::Precondition(format!(
                 "volume {id} is not staged at {}; stage it first",
                 source.display()

@@ -6,6 +6,7 @@ use crate::object::lv_name;
 use crate::problem::Problem;
 use ingot_csi_proto::v1::{NodeStageVolumeRequest, NodeUnstageVolumeRequest};
 use ingot_lvm::{Command, Device, Filesystem, LvmError, MountKind};
+use ingot_volume_brain::FilesystemTag;
 
 /// The filesystem of volumes whose class and pod leave it open.
 const DEFAULT: Filesystem = Filesystem::Ext4;
@@ -22,7 +23,7 @@ impl NodeService {
         let actor = self.agent.actor(id.uid);
         let _turn = actor.lock().await;
         let located = self.usable(id).await?;
-        let located = self.open(located, &request.secrets).await?;
+        let (located, found) = self.open(located, &request.secrets).await?;
         let Access::Mount {
             filesystem,
             options,
@@ -35,20 +36,37 @@ impl NodeService {
         let class = class.map_or(Ok(None), |name| crate::capability::filesystem(name))?;
         let filesystem = filesystem.or(class).unwrap_or(DEFAULT);
         let device = content_device(&located);
-        let mounted = self.agent.mounts_of(&located.device).await?;
-        if mounted.iter().any(|mount| mount.target == target) {
+        let mounts = self.agent.mounts_of(&located.device).await?;
+        let mounted = mounts.iter().any(|mount| mount.target == target);
+        let tags = &located.tags;
+        if mounted && tags.filesystem == FilesystemTag::Formatted && !tags.copied {
             return Ok(());
         }
-        let located = self.filesystem(located, filesystem).await?;
-        let mount = Command::Mount {
-            device: device.clone(),
-            target: target.clone(),
-            filesystem,
-            copied: located.tags.copied,
-            read_only: false,
-            options,
+        let untagged = self.filesystem(&located, found, filesystem).await?;
+        // Beside each other: no pod has it before both are done.
+        let tag = async {
+            match untagged {
+                true => self.tag(&located, FilesystemTag::Formatted).await.map(drop),
+                false => Ok(()),
+            }
         };
-        self.agent.executor.change(mount).await?;
+        let mount = async {
+            let mount = Command::Mount {
+                device: device.clone(),
+                target: target.clone(),
+                filesystem,
+                copied: located.tags.copied,
+                read_only: false,
+                options,
+            };
+            match mounted {
+                true => Ok(()),
+                false => self.agent.executor.change(mount).await,
+            }
+        };
+        let (tagged, mounted) = tokio::join!(tag, mount);
+        tagged?;
+        mounted?;
         if located.tags.copied {
             // A copy may be larger than what it was copied from.
             let grow = Command::GrowFilesystem {
