@@ -144,6 +144,23 @@ fn target(folder: &Path, pod: &str) -> std::path::PathBuf {
     target
 }
 
+/// The kubelet's request to show a volume that is staged to a pod.
+fn shown(
+    folder: &Path,
+    volume: &v1::Volume,
+    name: &str,
+    pod: &str,
+) -> v1::NodePublishVolumeRequest {
+    let staging = folder.join(name).join("staging");
+    v1::NodePublishVolumeRequest {
+        volume_id: volume.volume_id.clone(),
+        staging_target_path: staging.display().to_string(),
+        target_path: target(folder, pod).join(name).display().to_string(),
+        volume_capability: Some(mount("")),
+        ..v1::NodePublishVolumeRequest::default()
+    }
+}
+
 #[tokio::test]
 async fn who_can_write_to_the_volumes_is_held_still_and_nobody_else() {
     let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
@@ -152,28 +169,20 @@ async fn who_can_write_to_the_volumes_is_held_still_and_nobody_else() {
     for name in NAMES {
         volumes.push(used(&bed, name, folder.path()).await);
     }
-    let publish = async |volume: &v1::Volume, name: &str, pod: &str, read_only: bool| {
+    let publish = async |number: usize, pod: &str, read_only: bool| {
         let request = v1::NodePublishVolumeRequest {
-            volume_id: volume.volume_id.clone(),
-            staging_target_path: folder
-                .path()
-                .join(name)
-                .join("staging")
-                .display()
-                .to_string(),
-            target_path: target(folder.path(), pod).join(name).display().to_string(),
             volume_capability: Some(mount_as("", Mode::SingleNodeMultiWriter)),
             readonly: read_only,
-            ..v1::NodePublishVolumeRequest::default()
+            ..shown(folder.path(), &volumes[number], NAMES[number], pod)
         };
         let published = bed.node.node_publish_volume(Request::new(request)).await;
         published.expect("published");
     };
-    publish(&volumes[0], "a", &pod(1), false).await;
-    publish(&volumes[1], "b", &pod(1), false).await;
-    publish(&volumes[1], "b", &pod(2), false).await;
-    publish(&volumes[1], "b", &pod(3), true).await;
-    publish(&volumes[2], "c", &pod(4), false).await;
+    publish(0, &pod(1), false).await;
+    publish(1, &pod(1), false).await;
+    publish(1, &pod(2), false).await;
+    publish(1, &pod(3), true).await;
+    publish(2, &pod(4), false).await;
     group(&bed, &volumes[..2]).await.expect("taken");
     let writers = [pod(1), pod(2)].into_iter().collect();
     assert_eq!(bed.sim.held(), [writers]);
@@ -190,19 +199,7 @@ async fn whom_a_dead_agent_held_still_the_next_one_lets_go_on() {
     let mut volumes = Vec::new();
     for name in NAMES {
         let volume = used(&bed, name, folder.path()).await;
-        let target = target(folder.path(), &pod(1)).join(name);
-        let request = v1::NodePublishVolumeRequest {
-            volume_id: volume.volume_id.clone(),
-            staging_target_path: folder
-                .path()
-                .join(name)
-                .join("staging")
-                .display()
-                .to_string(),
-            target_path: target.display().to_string(),
-            volume_capability: Some(mount("")),
-            ..v1::NodePublishVolumeRequest::default()
-        };
+        let request = shown(folder.path(), &volume, name, &pod(1));
         let published = bed.node.node_publish_volume(Request::new(request)).await;
         published.expect("published");
         volumes.push(volume);

@@ -13,7 +13,13 @@ use tonic::{Code, Status};
 
 const MIB: i64 = 1 << 20;
 /// The disks of the pools, in their order.
-const DISKS: [(&str, u64); 4] = [("good", 2), ("full", 2), ("meta", 2), ("bad", 2)];
+const DISKS: [(&str, u64); 5] = [
+    ("good", 2),
+    ("full", 2),
+    ("meta", 2),
+    ("thin", 2),
+    ("bad", 2),
+];
 
 /// How long a request may take that cannot succeed: the controller's patience and what is before it.
 const BOUND: Duration = Duration::from_secs(120);
@@ -242,30 +248,34 @@ impl Story {
         self.witness.goes_on().map(drop)
     }
 
-    /// The disk under a published volume fails or goes, and comes back.
-    async fn disk_goes(&self, what: &str, fault: Option<Fault>, id: &str) -> Outcome {
-        let (guest, name) = (&self.node.guest, "bad-pod");
+    /// The disk under a published volume of a pool fails or goes, and comes back.
+    async fn disk_goes(&self, what: &str, pool: &str, fault: Option<Fault>, id: &str) -> Outcome {
+        let (guest, name, more) = (
+            &self.node.guest,
+            &*format!("{pool}-pod"),
+            &*format!("{pool}-more"),
+        );
         let file = format!("{}/flushed", target(name));
         self.node.sh(&format!("echo {what} >{file}; sync {file}"))?;
         match fault {
-            Some(_) => guest.set_fault("bad", fault)?,
-            None => guest.detach("bad")?,
+            Some(_) => guest.set_fault(pool, fault)?,
+            None => guest.detach(pool)?,
         }
         let lost = format!(
             "dd if=/dev/zero of={}/lost bs=1M count=4 conv=fsync",
             target(name)
         );
         self.write_fails(what, &lost)?;
-        let request = create("bad-more", 64 * MIB, &[("pool", "bad")]);
+        let request = create(more, 64 * MIB, &[("pool", pool)]);
         self.refused(what, self.node.create(request.clone()))
             .await?;
-        self.said("bad", what, "pool bad").await?;
-        self.inaccessible("bad", id).await?;
+        self.said(pool, what, &format!("pool {pool}")).await?;
+        self.inaccessible(pool, id).await?;
         self.witness.goes_on()?;
         self.end(id, name).await?;
         match fault {
-            Some(_) => guest.set_fault("bad", None)?,
-            None => guest.attach("bad", Access::ReadWrite)?,
+            Some(_) => guest.set_fault(pool, None)?,
+            None => guest.attach(pool, Access::ReadWrite)?,
         }
         self.well(what).await?;
         self.begin(id, name, &mount("xfs")).await?;
@@ -363,7 +373,8 @@ fn pools(disks: &[String]) -> String {
     pool("good", &disks[..1], "")
         + &pool("full", &disks[1..2], &thin("512MiB", ""))
         + &pool("meta", &disks[2..3], &thin("1500MiB", "metadata: 4MiB,"))
-        + &pool("bad", &disks[3..], "")
+        + &pool("thin", &disks[3..4], &thin("1500MiB", ""))
+        + &pool("bad", &disks[4..], "")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -394,14 +405,27 @@ async fn faults_are_bounded_told_and_kept_to_their_pool() -> Outcome {
     let bad = story.pod("bad-pod", 512 * MIB, &mount("xfs")).await?;
 
     story
-        .disk_goes("failed disk", Some(Fault::All), &bad)
+        .disk_goes("failed disk", "bad", Some(Fault::All), &bad)
         .await?;
-    story.disk_goes("vanished disk", None, &bad).await?;
+    story.disk_goes("vanished disk", "bad", None, &bad).await?;
     story.read_only(&bad).await?;
     story.hung_command().await?;
     story.hung_volume(&bad).await?;
     story.full_data().await?;
     story.full_metadata().await?;
+    // The pool itself is mapped to the disk that goes, not only its volumes.
+    let thin = story.pod("thin-pod", 512 * MIB, &mount("xfs")).await?;
+    story
+        .disk_goes(
+            "failed disk of a thin pool",
+            "thin",
+            Some(Fault::All),
+            &thin,
+        )
+        .await?;
+    story
+        .disk_goes("vanished disk of a thin pool", "thin", None, &thin)
+        .await?;
     story.witness.goes_on()?;
     println!("faults on real LVM: {:.0} s", begin.elapsed().as_secs_f64());
     Ok(())
