@@ -30,7 +30,7 @@ fn yes() -> bool {
 /// What systemd says of a unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Found {
-    exists: bool,
+    pub(super) exists: bool,
     active: bool,
     enabled: bool,
     stale: bool,
@@ -144,9 +144,9 @@ impl Kind for Service {
         }
         if found.enabled != self.enabled {
             let verb = if self.enabled { "enable" } else { "disable" };
-            system
-                .commands
-                .must("systemctl", &[verb, "--quiet", "--", &self.unit])?;
+            // Only links are made or removed: nothing for systemd to read again.
+            let words = [verb, "--quiet", "--no-reload", "--", &self.unit];
+            system.commands.must("systemctl", &words)?;
         }
         if found.active != self.running {
             let verb = if self.running { "start" } else { "stop" };

@@ -1,6 +1,7 @@
 //! `unit`: a systemd unit file below /etc/systemd/system; systemd reads it anew after a change.
+//! (systemd.unit(5), systemctl(1) `daemon-reload`.)
 
-use super::{File, Kind, Mode, ResourceError, Status, ownership};
+use super::{File, Kind, Mode, ResourceError, Status, ownership, service};
 use crate::journal::Saved;
 use crate::system::System;
 use crate::undo::UndoStep;
@@ -48,8 +49,13 @@ impl Kind for Unit {
     }
 
     fn change(&self, system: &System) -> Result<(), ResourceError> {
+        // What systemd does not know yet it reads when it is first asked for; a reload of all units takes
+        // a tenth of a second or more.
+        let known = service::find(system, &[&self.name])?;
         self.file().change(system)?;
-        system.commands.must("systemctl", &["daemon-reload"])?;
+        if known.iter().any(|unit| unit.exists) {
+            system.commands.must("systemctl", &["daemon-reload"])?;
+        }
         Ok(())
     }
 }
