@@ -13,6 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod ask;
+
+pub use ask::Unanswered;
+
 /// Choices of the person who runs the driver.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -119,4 +119,32 @@ pub struct Membership {
     pub node: String,
     /// The version of the product.
     pub version: String,
+    /// What the cluster was made with and cannot change.
+    pub network: Fixed,
+}
+
+/// Settings of a cluster's network that stand in certificates, addresses and every pod, and so cannot
+/// change after the cluster was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fixed {
+    /// Addresses of pods.
+    pub pod_cidr: String,
+    /// Prefix length of each node's part of them.
+    pub node_prefix: u8,
+    /// Addresses of Services.
+    pub service_cidr: String,
+    /// DNS domain of Services.
+    pub cluster_domain: String,
+}
+
+impl From<&ingot_cluster::Network> for Fixed {
+    fn from(network: &ingot_cluster::Network) -> Self {
+        Self {
+            pod_cidr: network.pod_cidr.to_string(),
+            node_prefix: network.node_prefix,
+            service_cidr: network.service_cidr.to_string(),
+            cluster_domain: network.cluster_domain.clone(),
+        }
+    }
 }

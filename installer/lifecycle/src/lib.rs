@@ -22,6 +22,6 @@ pub mod sequence;
 pub mod settings;
 pub mod storage;
 
-pub use driver::{Driver, Machine};
+pub use driver::{Driver, Machine, Unanswered};
 pub use error::{Failure, FailureKind};
 pub use event::{Event, Events};

@@ -8,24 +8,40 @@ include!(concat!(env!("OUT_DIR"), "/snapshot_definitions.rs"));
 /// The manifests of storage, for clusters that have some.
 const STORAGE: &str = "60-storage.yaml.tera";
 
-/// All objects as YAML documents, in the order of application.
+/// What no node needs to be Ready.
+const ADD_ONS: [&str; 1] = ["50-metrics-server.yaml.tera"];
+
+/// Objects that are applied together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What makes a cluster.
+    Platform,
+    /// What runs in a cluster that is ready. Before, it would keep the processors from the others.
+    AddOns,
+}
+
+/// The objects of a part as YAML documents, in the order of application.
 ///
 /// # Errors
 /// A template that does not fit the settings: a mistake of this program.
-pub fn render(settings: &serde_json::Value) -> Result<String, String> {
+pub fn render(settings: &serde_json::Value, part: Part) -> Result<String, String> {
     let context =
         tera::Context::from_serialize(settings).map_err(|error| crate::error::chain(&error))?;
     let storage = settings["storage_nodes"]
         .as_array()
         .is_some_and(|nodes| !nodes.is_empty());
     let mut all = String::new();
-    if storage {
+    if storage && part == Part::Platform {
         for (_, definition) in STORAGE_DEFINITIONS.iter().chain(SNAPSHOT_DEFINITIONS) {
             all.push_str("---\n");
             all.push_str(definition);
         }
     }
-    let wanted = |name: &str| storage || name != STORAGE;
+    let part_of = |name: &str| match ADD_ONS.contains(&name) {
+        true => Part::AddOns,
+        false => Part::Platform,
+    };
+    let wanted = |name: &str| part_of(name) == part && (storage || name != STORAGE);
     for (name, template) in MANIFESTS.iter().filter(|(name, _)| wanted(name)) {
         let text = tera::Tera::one_off(template, &context, false)
             .map_err(|error| format!("{name}: {}", crate::error::chain(&error)))?;

@@ -33,6 +33,8 @@ pub enum Phase {
     Objects,
     /// Wait until every node is Ready and DNS answers.
     Ready,
+    /// Apply what runs in a cluster that is ready.
+    AddOns,
     /// Write down on each host what it belongs to.
     Record,
     /// Take everything back.
@@ -53,6 +55,7 @@ pub const BOOTSTRAP: &[Phase] = &[
     Phase::ControlPlane,
     Phase::Objects,
     Phase::Ready,
+    Phase::AddOns,
     Phase::Record,
 ];
 
@@ -81,6 +84,7 @@ impl Phase {
             Self::ControlPlane => "control-plane",
             Self::Objects => "objects",
             Self::Ready => "ready",
+            Self::AddOns => "add-ons",
             Self::Record => "record",
             Self::Reset => "reset",
         }
@@ -101,6 +105,7 @@ impl Phase {
             Self::ControlPlane => "Wait for the control plane",
             Self::Objects => "Apply the cluster's objects",
             Self::Ready => "Wait until the cluster is ready",
+            Self::AddOns => "Apply the add-ons",
             Self::Record => "Record the membership",
             Self::Reset => "Take everything back",
         }
@@ -120,6 +125,7 @@ impl Phase {
             Self::ControlPlane => phases::control_plane::run(driver).await,
             Self::Objects => phases::objects::run(driver).await,
             Self::Ready => phases::ready::run(driver).await,
+            Self::AddOns => phases::objects::add_ons(driver).await,
             Self::Record => phases::record::run(driver).await,
             Self::Reset => phases::reset::run(driver).await,
         }

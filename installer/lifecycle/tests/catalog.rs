@@ -5,8 +5,9 @@ use ingot_cluster::{Cluster, FakeFiles, load};
 use ingot_engine::resource::Resource;
 use ingot_lifecycle::agent::states;
 use ingot_lifecycle::facts::Facts;
+use ingot_lifecycle::manifests::{self, Part};
+use ingot_lifecycle::phases;
 use ingot_lifecycle::settings::{Release, host_settings, manifest_settings};
-use ingot_lifecycle::{manifests, phases};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -151,7 +152,8 @@ fn the_cluster_s_objects() {
         "-----BEGIN CERTIFICATE-----\n",
         false,
     );
-    let text = manifests::render(&settings).unwrap();
+    let parts = [Part::Platform, Part::AddOns].map(|part| manifests::render(&settings, part));
+    let text: String = parts.into_iter().map(Result::unwrap).collect();
     golden(&cases().join("manifests/air-gapped.yaml"), &text);
     for document in serde_yaml::Deserializer::from_str(&text) {
         let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();

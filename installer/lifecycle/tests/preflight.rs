@@ -1,7 +1,7 @@
 //! Every check, with its exact words: facts in, findings out. `UPDATE_GOLDEN=1` rewrites the golden file.
 
 use ingot_cluster::{Cluster, FakeFiles, load};
-use ingot_lifecycle::facts::{Facts, Interface, Membership};
+use ingot_lifecycle::facts::{Facts, Fixed, Interface, Membership};
 use ingot_lifecycle::preflight::{AllFacts, judge};
 use std::fmt::Write;
 use std::path::Path;
@@ -136,6 +136,12 @@ const CASES: &[(&str, &str, Change)] = &[
     ("this node of this cluster", "w1", |f| {
         f.membership = Some(member("site", "w1"))
     }),
+    ("this node, made with another network", "w1", |f| {
+        let mut member = member("site", "w1");
+        member.network.service_cidr = "10.200.0.0/16".into();
+        member.network.cluster_domain = "hospital.internal".into();
+        f.membership = Some(member)
+    }),
 ];
 
 fn member(cluster: &str, node: &str) -> Membership {
@@ -144,6 +150,7 @@ fn member(cluster: &str, node: &str) -> Membership {
         cluster: cluster.into(),
         node: node.into(),
         version: "0.1.0".into(),
+        network: Fixed::from(&self::cluster().network),
     }
 }
 

@@ -4,7 +4,7 @@
 use ingot_lifecycle::storage::objects::{Answer, Kind, Objects};
 use ingot_lifecycle::storage::snapshot::{self, Progress};
 use ingot_lifecycle::storage::{ask, disks, installed, orphans, pools, show, volumes};
-use ingot_lifecycle::{Failure, FailureKind};
+use ingot_lifecycle::{Failure, Unanswered};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,10 +201,12 @@ fn refusals() {
             ),
         ),
     ];
-    let said = said.iter().map(|(name, failure)| (*name, failure));
+    let said = said
+        .map(|(name, failure)| (name.to_owned(), failure))
+        .into();
     refuse(
         "no control plane",
-        Err(ask::no_answer(FailureKind::Machine, said)),
+        Err(ask::no_answer(&Unanswered { said })),
     );
     golden("refusals.txt", &text);
 }

@@ -3,7 +3,7 @@
 use crate::installer::{Event, Run};
 
 /// The phases of a bootstrap, in order; a run tells them all.
-pub const BOOTSTRAP: [&str; 13] = [
+pub const BOOTSTRAP: [&str; 14] = [
     "connect",
     "lease",
     "facts",
@@ -16,6 +16,7 @@ pub const BOOTSTRAP: [&str; 13] = [
     "control-plane",
     "objects",
     "ready",
+    "add-ons",
     "record",
 ];
 

@@ -9,7 +9,7 @@ use ingot_scenarios::{Running, Stage};
 use nix::sys::signal::Signal;
 
 /// Instants at which it is killed beside the boundaries.
-const INSTANTS: u32 = 30;
+const INSTANTS: u32 = 15;
 
 #[test]
 fn every_boundary_from_bare_hosts() {

@@ -20,32 +20,23 @@ pub fn run(options: &HostOptions) -> Result<ExitCode, Failure> {
             driver.cluster.network.cluster_domain
         );
         let dns = driver.cluster.dns_address().map(|address| (address, name));
-        let mut last = Failure::machine("no control plane can be reached");
-        for machine in driver
-            .machines
-            .values_mut()
-            .filter(|machine| machine.node.is_control_plane())
-        {
-            match machine.session.kube_status(dns.clone()).await {
-                Ok(status) => {
-                    match options.output {
-                        Output::Json => {
-                            crate::say!(
-                                "{}",
-                                serde_json::to_string(&status)
-                                    .map_err(|e| Failure::bug(e.to_string()))?
-                            );
-                        }
-                        Output::Text => report::status(&status),
-                    }
-                    let healthy = status.dns.is_none()
-                        && status.nodes.iter().all(|n| n.ready)
-                        && status.pods.iter().all(|p| p.ready);
-                    return Ok(ExitCode::from(if healthy { 0 } else { 3 }));
-                }
-                Err(failure) => last = failure.on(machine.node.name.as_str()),
+        let status = driver
+            .ask(async |session| session.kube_status(dns.clone()).await)
+            .await;
+        let (_, status) =
+            status.map_err(|unanswered| unanswered.failure("no control plane answers"))?;
+        match options.output {
+            Output::Json => {
+                crate::say!(
+                    "{}",
+                    serde_json::to_string(&status).map_err(|e| Failure::bug(e.to_string()))?
+                );
             }
+            Output::Text => report::status(&status),
         }
-        Err(last)
+        let healthy = status.dns.is_none()
+            && status.nodes.iter().all(|n| n.ready)
+            && status.pods.iter().all(|p| p.ready);
+        Ok(ExitCode::from(if healthy { 0 } else { 3 }))
     })
 }

@@ -1,19 +1,18 @@
 //! The driver's end of a conversation with an agent.
 
 use super::protocol::{AuthorityFile, AuthorityFiles, HostPlan, Reply, Request, receive, send};
-use crate::agent::kube::ClusterStatus;
 use crate::error::Failure;
 use crate::facts::{Facts, Membership};
 use crate::paths;
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
-use crate::storage::join::Named;
-use crate::storage::objects::{self, Content, Objects, VolumeSnapshot};
 use futures::FutureExt;
 use ingot_bundle::Digest;
 use ingot_engine::{Event, Report};
 use ingot_transport::{Exit, Host, Process, TransportError, quote, run, write_file};
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+mod cluster;
 
 /// A conversation with the agent of one host.
 pub struct Session {
@@ -69,6 +68,7 @@ impl Session {
             match receive::<Reply>(&mut self.process.stdout).await {
                 Ok(Some(Reply::Event { event })) => events(event),
                 Ok(Some(Reply::Failed { reason })) => return Err(Failure::machine(reason)),
+                Ok(Some(Reply::Invalid { reason })) => return Err(Failure::bug(reason)),
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {
                     if self.ended.is_none() {
@@ -313,85 +313,6 @@ impl Session {
     /// When they cannot be written.
     pub async fn install_certificates(&mut self, signed: Vec<Signed>) -> Result<usize, Failure> {
         self.done(&Request::InstallCertificates { signed }).await
-    }
-
-    /// Applies objects; returns those that changed.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
-    pub async fn kube_apply(&mut self, manifests: String) -> Result<Vec<String>, Failure> {
-        match self.ask(&Request::KubeApply { manifests }).await? {
-            Reply::Objects { changed } => Ok(changed),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Whether the API server of the host is ready.
-    ///
-    /// # Errors
-    /// Why it is not.
-    pub async fn kube_ready(&mut self) -> Result<(), Failure> {
-        self.done(&Request::KubeReady).await.map(drop)
-    }
-
-    /// The state of the cluster.
-    ///
-    /// # Errors
-    /// When the API server of the host does not answer.
-    pub async fn kube_status(
-        &mut self,
-        dns: Option<(IpAddr, String)>,
-    ) -> Result<ClusterStatus, Failure> {
-        match self.ask(&Request::KubeStatus { dns }).await? {
-            Reply::Status { status } => Ok(status),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Everything that storage is made of.
-    ///
-    /// # Errors
-    /// When the API server of the host does not answer.
-    pub async fn storage(&mut self) -> Result<Objects, Failure> {
-        match self.ask(&Request::Storage).await? {
-            Reply::Storage { answer } => Ok(answer.into()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Makes an object in a namespace; false, if one of its name is there.
-    ///
-    /// # Errors
-    /// When the API server refuses or does not answer.
-    pub async fn kube_create(&mut self, object: serde_json::Value) -> Result<bool, Failure> {
-        let created = self.done(&Request::KubeCreate { object }).await?;
-        Ok(created > 0)
-    }
-
-    /// A VolumeSnapshot and the content that belongs to it, as far as they are there.
-    ///
-    /// # Errors
-    /// When the API server does not answer, or with something else.
-    pub async fn volume_snapshot(
-        &mut self,
-        snapshot: &Named,
-    ) -> Result<(Option<VolumeSnapshot>, Option<Content>), Failure> {
-        let request = Request::VolumeSnapshot {
-            namespace: snapshot.namespace.clone(),
-            name: snapshot.name.clone(),
-        };
-        let (found, content) = match self.ask(&request).await? {
-            Reply::VolumeSnapshot { snapshot, content } => (snapshot, content),
-            other => return Err(unexpected(&other)),
-        };
-        let wrong = |reason: String| {
-            Failure::machine(format!(
-                "snapshot {snapshot} cannot be understood: {reason}"
-            ))
-        };
-        let found = found.as_ref().map(objects::one).transpose();
-        let content = content.as_ref().map(objects::one).transpose();
-        Ok((found.map_err(wrong)?, content.map_err(wrong)?))
     }
 
     /// Starts the kubelet of the host anew; its pods go on.

@@ -133,6 +133,10 @@ pub enum Reply {
     Failed {
         reason: String,
     },
+    /// An object of ours is wrong: asked again, the answer will be the same.
+    Invalid {
+        reason: String,
+    },
     Facts {
         facts: Box<Facts>,
     },

@@ -148,9 +148,11 @@ async fn answer(request: Request) -> Reply {
         Request::InstallCertificates { signed } => blocking(move || certificates::install(&signed))
             .await
             .map(|changed| Reply::Done { changed }),
-        Request::KubeApply { manifests } => kube::apply(&manifests)
-            .await
-            .map(|changed| Reply::Objects { changed }),
+        Request::KubeApply { manifests } => match kube::apply(&manifests).await {
+            Ok(changed) => Ok(Reply::Objects { changed }),
+            Err(kube::ApplyError::Invalid(reason)) => Ok(Reply::Invalid { reason }),
+            Err(kube::ApplyError::Failed(reason)) => Err(reason),
+        },
         Request::KubeReady => kube::ready().await.map(|()| Reply::Done { changed: 0 }),
         Request::KubeStatus { dns } => kube::status(dns)
             .await

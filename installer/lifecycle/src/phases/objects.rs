@@ -1,18 +1,34 @@
 //! Applies the cluster's objects through one control plane, or the next one when that fails.
 
+use crate::agent::Session;
 use crate::driver::Driver;
 use crate::error::Failure;
+use crate::manifests::Part;
 use crate::pki::Authority;
 use crate::{manifests, settings};
 use std::time::{Duration, Instant};
 
-const PHASE: &str = "objects";
+/// How long an API server may call one of our objects wrong before we believe it: until it has made its
+/// own defaults, the network of Services above all, it says so of good ones.
+const GRACE: Duration = Duration::from_secs(20);
 
-/// Runs the phase.
+/// Applies what makes a cluster.
 ///
 /// # Errors
 /// When no control plane accepts the objects in time.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
+    apply(driver, "objects", Part::Platform).await
+}
+
+/// Applies what runs in a cluster that is ready.
+///
+/// # Errors
+/// When no control plane accepts the objects in time.
+pub async fn add_ons(driver: &mut Driver) -> Result<(), Failure> {
+    apply(driver, "add-ons", Part::AddOns).await
+}
+
+async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(), Failure> {
     let ca = driver
         .authorities
         .as_ref()
@@ -23,34 +39,34 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         .values()
         .any(|machine| !machine.facts.name_servers.is_empty());
     let settings = settings::manifest_settings(&driver.cluster, &driver.release, &ca, site_dns);
-    let manifests = manifests::render(&settings).map_err(Failure::bug)?;
+    let manifests = manifests::render(&settings, part).map_err(Failure::bug)?;
     let deadline = Instant::now() + driver.options.ready_timeout;
-    let progress = driver.progress(PHASE);
+    let progress = driver.progress(phase);
+    let mut refused_since = None;
     loop {
-        driver.drop_lost(PHASE);
-        if driver.any_control_plane().is_none() {
-            return Err(Failure::machine("no control plane is left"));
-        }
-        let mut last = Failure::machine("no control plane accepts the objects");
-        for machine in driver
-            .machines
-            .values_mut()
-            .filter(|machine| machine.node.is_control_plane())
-        {
-            match machine.session.kube_apply(manifests.clone()).await {
-                Ok(changed) => {
-                    driver.changed += changed.len();
-                    return Ok(());
-                }
-                Err(failure) => {
-                    // Right after its start an API server lacks namespaces and default rules.
-                    progress.tell(machine.node.name.as_str(), failure.message.clone(), None);
-                    last = failure.on(machine.node.name.as_str());
-                }
+        driver.drop_lost(phase);
+        let apply = async |session: &mut Session| session.kube_apply(manifests.clone()).await;
+        let unanswered = match driver.ask(apply).await {
+            Ok((_, changed)) => {
+                driver.changed += changed.len();
+                return Ok(());
             }
+            Err(unanswered) => unanswered,
+        };
+        if driver.any_control_plane().is_none() {
+            return Err(unanswered.failure("no control plane is left"));
         }
-        if Instant::now() > deadline {
-            return Err(last);
+        // Right after its start an API server lacks namespaces and default rules.
+        for (name, failure) in &unanswered.said {
+            progress.tell(name, failure.message.clone(), None);
+        }
+        refused_since = match unanswered.bug() {
+            Some(_) => refused_since.or_else(|| Some(Instant::now())),
+            None => None,
+        };
+        let hopeless = refused_since.is_some_and(|since: Instant| since.elapsed() > GRACE);
+        if hopeless || Instant::now() > deadline {
+            return Err(unanswered.failure("no control plane accepts the objects"));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }

@@ -2,13 +2,13 @@
 //! and DNS answers.
 
 use super::control_plane;
+use crate::agent::Session;
 use crate::agent::kube::{ClusterStatus, PodStatus};
-use crate::driver::Driver;
+use crate::driver::{Driver, Unanswered};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::manifests;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 const PHASE: &str = "ready";
@@ -28,7 +28,8 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     );
     let dns = driver.cluster.dns_address().map(|address| (address, name));
     let mut woken = Woken::default();
-    if let Ok((_, status)) = ask(driver, &dns).await {
+    let status = async |session: &mut Session| session.kube_status(dns.clone()).await;
+    if let Ok((_, status)) = driver.ask(status).await {
         woken.wake(driver, &status).await;
     }
     driver
@@ -49,17 +50,22 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             .values()
             .map(|machine| machine.node.clone())
             .collect();
-        let answer = ask(driver, &dns).await;
-        let (via, missing) = match &answer {
+        let answer = driver.ask(status).await;
+        let (via, mut missing) = match &answer {
             Ok((via, status)) => (via.clone(), missing(status, &wanted)),
-            Err(failure) if driver.any_control_plane().is_none() => return Err(failure.clone()),
-            Err(failure) => (String::new(), vec![failure.message.clone()]),
+            Err(unanswered) if driver.any_control_plane().is_none() => {
+                return Err(unanswered.failure("no control plane is left"));
+            }
+            Err(unanswered) => (String::new(), silent(unanswered)),
         };
         if let Ok((_, status)) = &answer {
             woken.wake(driver, status).await;
             let registered = |name: &str| status.nodes.iter().any(|node| node.name == name);
             if !labelled && wanted.iter().all(|node| registered(node.name.as_str())) {
-                labelled = label(driver, &via, &wanted).await;
+                match label(driver, &via, &wanted).await {
+                    Ok(()) => labelled = true,
+                    Err(failure) => missing.push(format!("labels of the nodes: {failure}")),
+                }
             }
         }
         if missing.is_empty() && labelled {
@@ -87,35 +93,24 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     }
 }
 
-/// The state of the cluster, from the first control plane that answers, and which that is.
-async fn ask(
+/// Sets the labels that only an administrator may set.
+async fn label(
     driver: &mut Driver,
-    dns: &Option<(IpAddr, String)>,
-) -> Result<(String, ClusterStatus), Failure> {
-    let mut last = Failure::machine("no control plane is left");
-    let machines = driver.machines.iter_mut();
-    for (name, machine) in machines.filter(|(_, machine)| machine.node.is_control_plane()) {
-        match machine.session.kube_status(dns.clone()).await {
-            Ok(status) => return Ok((name.clone(), status)),
-            Err(failure) => last = failure,
-        }
-    }
-    Err(last)
-}
-
-/// Sets the labels that only an administrator may set; says whether that was done.
-async fn label(driver: &mut Driver, via: &str, nodes: &[ingot_cluster::Node]) -> bool {
+    via: &str,
+    nodes: &[ingot_cluster::Node],
+) -> Result<(), Failure> {
     let labels: String = nodes.iter().map(manifests::node).collect();
     let Some(machine) = driver.machines.get_mut(via) else {
-        return false;
+        return Err(Failure::machine(format!("{via} is lost")));
     };
-    match machine.session.kube_apply(labels).await {
-        Ok(changed) => {
-            driver.changed += changed.len();
-            true
-        }
-        Err(_) => false,
-    }
+    driver.changed += machine.session.kube_apply(labels).await?.len();
+    Ok(())
+}
+
+/// What each control plane said instead of an answer.
+fn silent(unanswered: &Unanswered) -> Vec<String> {
+    let said = |(name, failure): &(String, Failure)| format!("API server of {name}: {failure}");
+    unanswered.said.iter().map(said).collect()
 }
 
 /// Kubelets that were started anew, each at most once for each reason.

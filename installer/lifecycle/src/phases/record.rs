@@ -2,7 +2,7 @@
 
 use crate::driver::Driver;
 use crate::error::Failure;
-use crate::facts::Membership;
+use crate::facts::{Fixed, Membership};
 
 /// Runs the phase.
 ///
@@ -13,6 +13,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         driver.cluster.name.to_string(),
         driver.release.version.clone(),
     );
+    let network = Fixed::from(&driver.cluster.network);
     driver
         .each(
             "record",
@@ -24,6 +25,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
                     cluster: cluster.clone(),
                     node,
                     version: version.clone(),
+                    network: network.clone(),
                 };
                 machine.session.join(membership).await
             },

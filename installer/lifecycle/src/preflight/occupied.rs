@@ -1,6 +1,7 @@
 //! What is on the host already: listeners, another Kubernetes, another cluster of ours.
 
 use super::{AllFacts, Finding, error};
+use crate::facts::Fixed;
 use crate::paths;
 use ingot_cluster::{Cluster, Node};
 
@@ -101,7 +102,28 @@ pub(super) fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
                 member.node
             );
             found.push(error("membership", node, text));
+        } else {
+            let changed = changed(&member.network, &Fixed::from(&cluster.network));
+            found.extend(changed.map(|text| error("membership", node, text)));
         }
     }
     found
+}
+
+/// What of the network is not what the cluster was made with.
+fn changed(made: &Fixed, wanted: &Fixed) -> impl Iterator<Item = String> + use<> {
+    let prefix = |network: &Fixed| network.node_prefix.to_string();
+    [
+        ("podCIDR", made.pod_cidr.clone(), wanted.pod_cidr.clone()),
+        ("nodePrefix", prefix(made), prefix(wanted)),
+        ("serviceCIDR", made.service_cidr.clone(), wanted.service_cidr.clone()),
+        ("clusterDomain", made.cluster_domain.clone(), wanted.cluster_domain.clone()),
+    ]
+    .into_iter()
+    .filter(|(_, made, wanted)| made != wanted)
+    .map(|(field, made, wanted)| {
+        format!(
+            "its cluster was made with spec.network.{field} {made}, cluster.yaml says {wanted}; this cannot change afterwards: put {made} back"
+        )
+    })
 }

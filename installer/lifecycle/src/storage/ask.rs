@@ -3,7 +3,7 @@
 use super::snapshot::{self, Plan, Progress, Taken};
 use super::{Objects, installed};
 use crate::agent::Session;
-use crate::driver::Driver;
+use crate::driver::{Driver, Unanswered};
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::sequence::{self, REACH};
@@ -22,8 +22,11 @@ pub async fn read(driver: &mut Driver) -> Result<Objects, Failure> {
     let planes = driver.cluster.nodes.iter().filter(|n| n.is_control_plane());
     // Nobody else has an API server; workers that are down shall not be waited for.
     driver.options.only = planes.map(|node| node.name.to_string()).collect();
-    if let Err(failure) = sequence::run(driver, REACH).await {
-        return Err(silent(driver, Some(failure)));
+    // One that is not reached is named when no other answers.
+    if let Err(failure) = sequence::run(driver, REACH).await
+        && driver.failed.is_empty()
+    {
+        return Err(failure);
     }
     let objects = any(driver, async |session| session.storage().await).await?;
     installed(&objects)?;
@@ -95,39 +98,22 @@ async fn wait(
     }
 }
 
-/// Asks one control plane after the other.
+/// Asks the control planes.
 async fn any<T>(
     driver: &mut Driver,
     question: impl AsyncFn(&mut Session) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    for (name, machine) in &mut driver.machines {
-        match question(&mut machine.session).await {
-            Ok(answer) => return Ok(answer),
-            Err(failure) if failure.kind == FailureKind::Bug => return Err(failure.on(name)),
-            Err(failure) => drop(driver.failed.insert(name.clone(), failure)),
-        }
+    match driver.ask(question).await {
+        Ok((_, answer)) => Ok(answer),
+        Err(unanswered) => Err(no_answer(&unanswered)),
     }
-    Err(silent(driver, None))
 }
 
 /// No control plane answers: what each of them said.
-fn silent(driver: &Driver, failure: Option<Failure>) -> Failure {
-    let kind = failure.as_ref().map_or(FailureKind::Machine, |f| f.kind);
-    let said = driver
-        .failed
-        .iter()
-        .map(|(name, failure)| (name.as_str(), failure));
-    no_answer(kind, said)
-}
-
-/// The words for it.
-pub fn no_answer<'a>(
-    kind: FailureKind,
-    said: impl Iterator<Item = (&'a str, &'a Failure)>,
-) -> Failure {
-    let said: Vec<String> = said
-        .map(|(name, f)| format!("{name}: {}", f.message))
-        .collect();
-    let text = format!("no control plane answers:\n  {}", said.join("\n  "));
-    Failure::text(kind, text).hint("see how the servers are: ingot status")
+pub fn no_answer(unanswered: &Unanswered) -> Failure {
+    let failure = unanswered.failure("no control plane answers");
+    match failure.kind {
+        FailureKind::Bug => failure,
+        _ => failure.hint("see how the servers are: ingot status"),
+    }
 }

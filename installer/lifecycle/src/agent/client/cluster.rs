@@ -1,0 +1,90 @@
+//! What the agent of a control plane is asked about the cluster.
+
+use super::super::kube::ClusterStatus;
+use super::super::protocol::{Reply, Request};
+use super::{Session, unexpected};
+use crate::error::Failure;
+use crate::storage::join::Named;
+use crate::storage::objects::{self, Content, Objects, VolumeSnapshot};
+use std::net::IpAddr;
+
+impl Session {
+    /// Applies objects; returns those that changed.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer; an object that is wrong by itself is a bug.
+    pub async fn kube_apply(&mut self, manifests: String) -> Result<Vec<String>, Failure> {
+        match self.ask(&Request::KubeApply { manifests }).await? {
+            Reply::Objects { changed } => Ok(changed),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Whether the API server of the host is ready.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn kube_ready(&mut self) -> Result<(), Failure> {
+        self.done(&Request::KubeReady).await.map(drop)
+    }
+
+    /// The state of the cluster.
+    ///
+    /// # Errors
+    /// When the API server of the host does not answer.
+    pub async fn kube_status(
+        &mut self,
+        dns: Option<(IpAddr, String)>,
+    ) -> Result<ClusterStatus, Failure> {
+        match self.ask(&Request::KubeStatus { dns }).await? {
+            Reply::Status { status } => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Everything that storage is made of.
+    ///
+    /// # Errors
+    /// When the API server of the host does not answer.
+    pub async fn storage(&mut self) -> Result<Objects, Failure> {
+        match self.ask(&Request::Storage).await? {
+            Reply::Storage { answer } => Ok(answer.into()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes an object in a namespace; false, if one of its name is there.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer.
+    pub async fn kube_create(&mut self, object: serde_json::Value) -> Result<bool, Failure> {
+        let created = self.done(&Request::KubeCreate { object }).await?;
+        Ok(created > 0)
+    }
+
+    /// A VolumeSnapshot and the content that belongs to it, as far as they are there.
+    ///
+    /// # Errors
+    /// When the API server does not answer, or with something else.
+    pub async fn volume_snapshot(
+        &mut self,
+        snapshot: &Named,
+    ) -> Result<(Option<VolumeSnapshot>, Option<Content>), Failure> {
+        let request = Request::VolumeSnapshot {
+            namespace: snapshot.namespace.clone(),
+            name: snapshot.name.clone(),
+        };
+        let (found, content) = match self.ask(&request).await? {
+            Reply::VolumeSnapshot { snapshot, content } => (snapshot, content),
+            other => return Err(unexpected(&other)),
+        };
+        let wrong = |reason: String| {
+            Failure::machine(format!(
+                "snapshot {snapshot} cannot be understood: {reason}"
+            ))
+        };
+        let found = found.as_ref().map(objects::one).transpose();
+        let content = content.as_ref().map(objects::one).transpose();
+        Ok((found.map_err(wrong)?, content.map_err(wrong)?))
+    }
+}
