@@ -142,6 +142,26 @@ impl Kubectl {
         ])
     }
 
+    /// A line as an administrator types it into a shell, with `kubectl` in it.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn typed(&self, line: &str) {
+        let kubectl = self.command(&[]);
+        let words = std::iter::once(kubectl.get_program()).chain(kubectl.get_args());
+        let words: Vec<String> = words
+            .map(|word| format!("'{}'", word.to_string_lossy()))
+            .collect();
+        let script = format!("kubectl() {{ {} \"$@\"; }}\n{line}", words.join(" "));
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &script])
+            .env("HOME", &self.dir)
+            .output()
+            .expect("a shell");
+        said(&[line], &output).unwrap_or_else(|reason| panic!("{reason}"));
+    }
+
     /// Waits until these nodes, and no others, are there and Ready.
     pub fn nodes_are_ready(&self, names: &[&str], deadline: Duration) -> Duration {
         let wait = wait::until("all nodes are Ready", deadline, || {

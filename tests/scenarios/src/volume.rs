@@ -95,6 +95,21 @@ impl<'a> Volumes<'a> {
         });
     }
 
+    /// The name of the driver's object of a claim's volume.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn object(&self, claim: &str) -> String {
+        let claim = self.get("pvc", claim, &[]).expect("the claim");
+        let all = self.kubectl.json(&["get", "volumes.storage.ingot.dev"]);
+        let all = all.expect("the volumes");
+        let ours = |object: &&Value| object["spec"]["csiName"] == claim["spec"]["volumeName"];
+        let found = all["items"].as_array().into_iter().flatten().find(ours);
+        let name = found.and_then(|object| object["metadata"]["name"].as_str());
+        name.expect("the object of the claim's volume").to_owned()
+    }
+
     /// Asks for a larger volume and waits until the claim has it.
     pub fn grow(&self, claim: &str, size: &str) {
         let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });

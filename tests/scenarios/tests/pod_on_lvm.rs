@@ -105,6 +105,10 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     let orphans = cluster.told(&["volume", "orphans"]);
     assert!(orphans.contains("nothing is orphaned"), "{orphans}");
     volumes.delete("pod", "smith");
+    an_object_that_was_removed_comes_back(&cluster, &volumes);
+    volumes.run("smith", "data");
+    assert_eq!(volumes.shell("smith", "/usr/bin/cat /data/iron"), "cold\n");
+    volumes.delete("pod", "smith");
     for (kind, name) in [
         ("pvc", "data"),
         ("pvc", "again"),
@@ -130,4 +134,30 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         "{devices}"
     );
     cluster.applying_again_changes_nothing();
+}
+
+/// Somebody removes the object of a volume: its data is kept, and the line that `ingot volume orphans`
+/// prints gives it back.
+fn an_object_that_was_removed_comes_back(cluster: &Cluster<'_>, volumes: &Volumes<'_>) {
+    let kubectl = cluster.kubectl();
+    let object = volumes.object("data");
+    let kind = "volumes.storage.ingot.dev";
+    kubectl.ok(&["delete", kind, &object]);
+    let line = wait::until(
+        "the volume is called orphaned",
+        Duration::from_secs(120),
+        || {
+            let said = cluster.told(&["volume", "orphans"]);
+            let next = said.split("to take it back into use:\n").nth(1);
+            let line = next.and_then(|rest| rest.lines().next());
+            line.map(|line| line.trim().to_owned()).ok_or(said)
+        },
+    );
+    kubectl.typed(&line.0);
+    assert_eq!(volumes.object("data"), object);
+    wait::until("nothing is orphaned", Duration::from_secs(120), || {
+        let said = cluster.told(&["volume", "orphans"]);
+        let good = said.contains("nothing is orphaned");
+        if good { Ok(()) } else { Err(said) }
+    });
 }
