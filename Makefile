@@ -96,12 +96,12 @@ soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at ra
 	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release --workspace --test soak_interrupted_bootstrap -- --nocapture
 
 .PHONY: bench
-bench: bundle ## Print every number beside its comparison, as a table and as JSON (as root)
+bench: bundle guest-packages ## Print every number beside its comparison, as a table and as JSON (as root)
 	tests/bench/run
 
 .PHONY: reproduce
-reproduce: build ## Build everything twice from nothing and compare the bytes (an hour)
-	$(TARGET)/iso-builder reproduce --catalog images/catalog.yaml
+reproduce: bundle ## Build everything once more from nothing and compare the bytes with the bundle's (half an hour)
+	$(TARGET)/iso-builder reproduce --catalog images/catalog.yaml --with $(ISO) --trust $(PUB) --key $(KEY)
 
 .PHONY: lint
 lint: ## Formatting and lints
@@ -109,8 +109,9 @@ lint: ## Formatting and lints
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 .PHONY: deny
-deny: ## Licences and advisories of dependencies (needs cargo-deny)
-	cargo deny check
+deny: ## Licences, sources and advisories of dependencies; without a way to the advisories, `CHECKS="licenses bans sources"`
+	@command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny
+	cargo deny check $(CHECKS)
 
 .PHONY: golden
 golden: build ## Rewrite golden outputs and generated references; read the difference before committing

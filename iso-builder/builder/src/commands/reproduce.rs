@@ -18,13 +18,17 @@ pub struct Args {
     /// The catalogue that lists the components.
     #[arg(long, value_name = "FILE", default_value = "images/catalog.yaml")]
     catalog: PathBuf,
-    /// A bundle that was built before with a key of one's own; its components are compared
-    /// with those of the first build instead of building a second time.
+    /// A bundle that was built before; the first build is compared with it instead of with a
+    /// second one.
     #[arg(long, value_name = "BUNDLE", requires = "trust")]
     with: Option<PathBuf>,
     /// Public key of that bundle.
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
+    /// The key that bundle was signed with. Without it another signs, so that the signatures
+    /// differ and only the components can be compared.
+    #[arg(long, value_name = "FILE", requires = "with")]
+    key: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -33,21 +37,35 @@ pub fn run(args: &Args) -> Outcome {
     let catalog = catalog.strip_prefix(&plan.workspace)?;
     let scratch = Cache::open()?.scratch()?;
     let stem = scratch.path().join("reproduce");
-    let (key, public) = crate::sign::generate(&stem)?;
-    let keys = TrustedKeys::from_file(&public)?;
+    let (key, keys) = match &args.key {
+        Some(key) => (key.canonicalize()?, TrustedKeys::from_files(&args.trust)?),
+        None => {
+            let (key, public) = crate::sign::generate(&stem)?;
+            (key, TrustedKeys::from_file(&public)?)
+        }
+    };
+    let same = |one: &Path, two: &Path| -> Result<bool, Box<dyn std::error::Error>> {
+        let [one, two] = [one, two].map(ingot_bundle::digest_of_file);
+        Ok(one?.0 == two?.0)
+    };
 
     let first = build(&plan, catalog, &scratch.path().join("a"), &key)?;
     let new = Bundle::open(&first)?.verify_signature(&keys)?;
     let old = match &args.with {
         Some(path) => {
+            if args.key.is_some() && same(path, &first)? {
+                println!(
+                    "reproduced: the image is the same as {}, byte for byte",
+                    path.display()
+                );
+                return Ok(());
+            }
             Bundle::open(path)?.verify_signature(&TrustedKeys::from_files(&args.trust)?)?
         }
         None => {
             let place = scratch.path().join("another-place-with-a-longer-name");
             let second = build(&plan, catalog, &place, &key)?;
-            let digests = [&first, &second].map(|path| ingot_bundle::digest_of_file(path));
-            let [one, two] = digests;
-            if one?.0 == two?.0 {
+            if same(&first, &second)? {
                 println!("reproduced: both images are the same, byte for byte");
                 return Ok(());
             }
@@ -55,7 +73,7 @@ pub fn run(args: &Args) -> Outcome {
         }
     };
     let changes = changes(old.manifest(), new.manifest());
-    if changes.components.is_empty() && args.with.is_some() {
+    if changes.components.is_empty() && args.with.is_some() && args.key.is_none() {
         println!(
             "reproduced: all {} components are the same",
             changes.unchanged
