@@ -323,6 +323,17 @@ impl Session {
         self.done(&Request::RestartKubelet).await.map(drop)
     }
 
+    /// What is wrong with the kubelet of the host, if it does not run or does not stay up.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub async fn kubelet_trouble(&mut self) -> Result<Option<String>, Failure> {
+        match self.ask(&Request::KubeletTrouble).await? {
+            Reply::Trouble { trouble } => Ok(trouble),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Writes down which cluster the host belongs to.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cni;
 pub mod gather;
 pub mod kube;
+pub mod kubelet;
 pub mod lease;
 pub mod protocol;
 pub mod reset;

@@ -72,6 +72,8 @@ pub enum Request {
     VolumeSnapshot { namespace: String, name: String },
     /// Starts the kubelet anew, for it to register its node at once.
     RestartKubelet,
+    /// What is wrong with the kubelet.
+    KubeletTrouble,
     /// Writes down which cluster the host belongs to.
     Join { membership: Membership },
     /// Removes everything that was ever installed.
@@ -171,6 +173,10 @@ pub enum Reply {
     VolumeSnapshot {
         snapshot: Option<serde_json::Value>,
         content: Option<serde_json::Value>,
+    },
+    /// In words, if there is any.
+    Trouble {
+        trouble: Option<String>,
     },
     /// Something a reset could not take back.
     Leftovers {

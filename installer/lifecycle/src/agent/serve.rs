@@ -1,8 +1,9 @@
 //! The agent's loop: one request after the other, until the input ends.
 
+use super::blobs::BlobStore;
 use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
-use super::{authority, blobs::BlobStore, certificates, gather, kube, reset, states, storage};
+use super::{authority, certificates, gather, kube, kubelet, reset, states, storage};
 use crate::facts::Membership;
 use crate::paths;
 use std::io;
@@ -168,9 +169,12 @@ async fn answer(request: Request) -> Reply {
         Request::VolumeSnapshot { namespace, name } => storage::volume_snapshot(&namespace, &name)
             .await
             .map(|(snapshot, content)| Reply::VolumeSnapshot { snapshot, content }),
-        Request::RestartKubelet => blocking(restart_kubelet)
+        Request::RestartKubelet => blocking(kubelet::restart)
             .await
             .map(|()| Reply::Done { changed: 0 }),
+        Request::KubeletTrouble => blocking(kubelet::trouble)
+            .await
+            .map(|trouble| Reply::Trouble { trouble }),
         Request::Join { membership } => join(&membership).map(|changed| Reply::Done { changed }),
         Request::Reset => blocking(|| Ok(reset::reset()))
             .await
@@ -181,18 +185,6 @@ async fn answer(request: Request) -> Reply {
         | Request::Apply { .. } => Err("this request is answered by the loop".into()),
     };
     result.unwrap_or_else(|reason| Reply::Failed { reason })
-}
-
-fn restart_kubelet() -> Result<(), String> {
-    let output = std::process::Command::new("systemctl")
-        .args(["restart", "kubelet.service"])
-        .output()
-        .map_err(|error| format!("cannot start systemctl: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let words = String::from_utf8_lossy(&output.stderr);
-    Err(format!("cannot restart the kubelet: {}", words.trim()))
 }
 
 fn join(membership: &Membership) -> Result<usize, String> {

@@ -80,6 +80,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             return Ok(());
         }
         if Instant::now() > deadline {
+            missing.extend(kubelets(driver, answer.as_ref().ok().map(|(_, status)| status)).await);
             return Err(Failure::machine(format!("the cluster is not ready:\n  {}", missing.join("\n  ")))
                 .hint("run the same command again to go on waiting; `ingot status` shows the present state"));
         }
@@ -105,6 +106,27 @@ async fn label(
     };
     driver.changed += machine.session.kube_apply(labels).await?.len();
     Ok(())
+}
+
+/// What is wrong with the kubelets of nodes that are not Ready.
+async fn kubelets(driver: &mut Driver, status: Option<&ClusterStatus>) -> Vec<String> {
+    let ready = |name: &str| {
+        let mut nodes = status.iter().flat_map(|status| &status.nodes);
+        nodes.any(|node| node.name == name && node.ready)
+    };
+    let machines = driver.machines.iter_mut();
+    let asked = machines
+        .filter(|(name, _)| !ready(name))
+        .map(async |(name, machine)| {
+            let trouble = machine.session.kubelet_trouble().await;
+            let words = trouble.unwrap_or_else(|failure| Some(failure.message))?;
+            Some(format!("node {name}: {words}"))
+        });
+    futures::future::join_all(asked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What each control plane said instead of an answer.

@@ -144,9 +144,11 @@ impl Kind for Service {
         }
         if found.enabled != self.enabled {
             let verb = if self.enabled { "enable" } else { "disable" };
-            // Only links are made or removed: nothing for systemd to read again.
-            let words = [verb, "--quiet", "--no-reload", "--", &self.unit];
-            system.commands.must("systemctl", &words)?;
+            // With the reload of all units that comes with it: systemd keeps what it last said of a unit
+            // that is loaded, and would go on saying `disabled`.
+            system
+                .commands
+                .must("systemctl", &[verb, "--quiet", "--", &self.unit])?;
         }
         if found.active != self.running {
             let verb = if self.running { "start" } else { "stop" };
