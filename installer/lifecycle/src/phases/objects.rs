@@ -57,7 +57,8 @@ async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(
             return Err(unanswered.failure("no control plane is left"));
         }
         // Right after its start an API server lacks namespaces and default rules.
-        for (name, failure) in &unanswered.said {
+        let here = |(name, _): &&(String, Failure)| driver.machines.contains_key(name);
+        for (name, failure) in unanswered.said.iter().filter(here) {
             progress.tell(name, failure.message.clone(), None);
         }
         refused_since = match unanswered.bug() {
