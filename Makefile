@@ -92,7 +92,7 @@ pod-on-lvm: storage-bundle guest-packages ## A pod with a volume, on a cluster w
 	  cargo test --release --workspace --test pod_on_lvm -- --nocapture
 
 .PHONY: soak
-soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at random ones (hours, as root)
+soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at instants between (half an hour, as root)
 	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release --workspace --test soak_interrupted_bootstrap -- --nocapture
 
 .PHONY: bench

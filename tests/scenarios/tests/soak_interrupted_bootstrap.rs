@@ -1,6 +1,6 @@
 //! A bootstrap of bare hosts is killed at each boundary and at instants spread over its whole time.
 //!
-//! Takes hours; runs only with INGOT_HOST_TESTS=1 and INGOT_SOAK=1, as `make soak` sets them.
+//! Takes half an hour; runs only with INGOT_HOST_TESTS=1 and INGOT_SOAK=1, as `make soak` sets them.
 
 use ingot_scenarios::cluster::{ALONE, Cluster};
 use ingot_scenarios::outcome::Outcome;
