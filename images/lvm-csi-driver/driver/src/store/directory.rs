@@ -1,8 +1,11 @@
 //! The store in a directory: controller and agent as processes of one machine, without an API server.
 //!
 //! One JSON file an object. Writers take turns by a lock on one file; a write is a rename. Changes
-//! of other processes are found by looking at the counter of versions.
+//! of other processes show at the counter of versions, whose replacement the kernel tells of.
 
+mod replaced;
+
+use self::replaced::Replaced;
 use super::{Store, StoreError, Stored};
 use crate::object::{Key, Object, ObjectKind};
 use ingot_volume_brain::Version;
@@ -13,11 +16,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 use tokio::sync::broadcast;
-
-/// How often other processes' changes are looked for.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Objects in a directory.
 #[derive(Debug)]
@@ -173,6 +172,9 @@ impl DirectoryStore {
 
 /// Tells of changes by other processes, for as long as the store is in use.
 async fn look(store: Weak<DirectoryStore>) {
+    let Some(replaced) = store.upgrade().map(|store| Replaced::within(&store.folder)) else {
+        return;
+    };
     let mut last = None;
     let mut known = BTreeMap::new();
     while let Some(store) = store.upgrade() {
@@ -199,7 +201,7 @@ async fn look(store: Weak<DirectoryStore>) {
             known = found;
         }
         drop(store);
-        tokio::time::sleep(LOOK).await;
+        replaced.wait().await;
     }
 }
 
