@@ -33,7 +33,7 @@ fn main() {
     );
     embed(
         "SNAPSHOT_DEFINITIONS",
-        &module(&trains, SNAPSHOT_CLIENT).join("config/crd"),
+        &module(&trains, &out, SNAPSHOT_CLIENT).join("config/crd"),
         &out.join("snapshot_definitions.rs"),
         &|path| !path.ends_with("kustomization.yaml"),
     );
@@ -42,11 +42,16 @@ fn main() {
 /// Where the definitions of snapshots come from: the module that the snapshotter is built with.
 const SNAPSHOT_CLIENT: &str = "github.com/kubernetes-csi/external-snapshotter/client/v8";
 
-/// Where go keeps a module that go.mod of that folder pins and go.sum makes sure of.
-fn module(folder: &Path, module: &str) -> PathBuf {
+/// Where go keeps a module that go.mod of that folder pins and go.sum makes sure of. Go writes both anew,
+/// with the same content, and cargo would take that for a change: it gets copies.
+fn module(folder: &Path, scratch: &Path, module: &str) -> PathBuf {
+    for name in ["go.mod", "go.sum"] {
+        let copied = std::fs::copy(folder.join(name), scratch.join(name));
+        copied.unwrap_or_else(|error| panic!("{}: {error}", folder.join(name).display()));
+    }
     let output = std::process::Command::new("go")
         .args(["mod", "download", "-json", module])
-        .current_dir(folder)
+        .current_dir(scratch)
         .output()
         .expect("go cannot be started; install Go (see README)");
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();

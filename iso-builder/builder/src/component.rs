@@ -2,71 +2,28 @@
 //!
 //! Never decides whether to build; see `build`.
 
-use crate::cache::{Cache, CacheError};
-use crate::catalog::{ComponentPlan, GoBinary, GoSpec, Plan, SourceSpec};
+mod error;
+mod image;
+mod shared;
+
+pub use self::error::ComponentError;
+pub use self::shared::SharedLayers;
+
+use self::image::{runtime, skeleton};
+use crate::cache::Cache;
+use crate::catalog::{ComponentPlan, GoSpec, Plan, SourceSpec};
 use crate::inputs::Inputs;
-use crate::layer::{self, Entry, LayerError, Tree};
-use crate::lock::LockError;
-use crate::process::ProcessError;
-use crate::programs::{Programs, ProgramsError};
+use crate::layer::{self, Entry, Tree};
+use crate::programs::Programs;
 use crate::progress::Step;
 use crate::sbom::{self, Part};
 use crate::source::cargo::{self, CargoError};
-use crate::source::deb::{self, DebError};
+use crate::source::deb;
 use crate::source::go;
-use crate::source::oci::{self, OciError};
-use crate::train::TrainError;
+use crate::source::oci;
 use ingot_bundle::{Artifact, Component, Ingredients, Kind, Layer, Origin, RuntimeConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use thiserror::Error;
-
-/// Why a component was not built.
-#[derive(Debug, Error)]
-pub enum ComponentError {
-    /// Compiling Go programs.
-    #[error(transparent)]
-    Programs(#[from] ProgramsError),
-    /// Looking into a program.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// A train.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// Debian packages.
-    #[error(transparent)]
-    Deb(#[from] DebError),
-    /// The lock file.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A crate of ours.
-    #[error(transparent)]
-    Cargo(#[from] CargoError),
-    /// An image of a vendor.
-    #[error(transparent)]
-    Oci(#[from] OciError),
-    /// A layer.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// The cache.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// A document.
-    #[error("cannot write a JSON document")]
-    Json(#[from] serde_json::Error),
-    /// The version is not to be found.
-    #[error(
-        "{file}: version `{version}` names nothing among its sources; write go:<module>, \
-         deb:<package>, oci:<version> or catalog"
-    )]
-    Version {
-        /// component.yaml.
-        file: String,
-        /// What it says.
-        version: String,
-    },
-}
 
 /// What a component is built with.
 pub struct Workshop<'a> {
@@ -80,36 +37,6 @@ pub struct Workshop<'a> {
     pub programs: &'a Programs,
     /// Layers that several components have in common.
     pub shared: &'a SharedLayers,
-}
-
-/// Layers of Go programs that were written in this build, so that components with the same
-/// programs compress them once.
-#[derive(Default)]
-pub struct SharedLayers {
-    layers: Mutex<BTreeMap<String, Arc<Mutex<Option<Layer>>>>>,
-}
-
-impl SharedLayers {
-    fn layer(
-        &self,
-        group: &go::Group,
-        binaries: &[GoBinary],
-        write: impl FnOnce() -> Result<Layer, ComponentError>,
-    ) -> Result<Layer, ComponentError> {
-        let name = format!("{} {binaries:?}", group.identity());
-        let slot = {
-            let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(layers.entry(name).or_default())
-        };
-        // Whoever comes second waits here for the first.
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(layer) = &*slot {
-            return Ok(layer.clone());
-        }
-        let layer = write()?;
-        *slot = Some(layer.clone());
-        Ok(layer)
-    }
 }
 
 /// What the sources of a component gave.
@@ -233,10 +160,11 @@ impl Workshop<'_> {
                 tree.insert(folder.to_owned(), Entry::Symlink(format!("usr/{folder}")));
             }
         }
-        for package in &packages {
-            step.doing(&format!("fetching {}", package.name));
-            let file = deb::fetch(package, &self.cache.folder("debs"), scratch)?;
-            deb::unpack(package, &file, scratch, &mut tree)?;
+        step.doing(&format!("fetching {} packages", packages.len()));
+        let files = deb::fetch(&packages, &self.cache.folder("debs"), scratch)?;
+        step.doing("unpacking");
+        for (package, file) in packages.iter().zip(&files) {
+            deb::unpack(package, file, scratch, &mut tree)?;
             material.origins.insert(Origin::Deb {
                 package: package.name.clone(),
                 version: package.version.clone(),
@@ -392,31 +320,6 @@ fn upstream_version(version: &str) -> &str {
         .map_or(version, |(upstream, _)| upstream)
 }
 
-fn runtime(component: &ComponentPlan, vendor: RuntimeConfig) -> RuntimeConfig {
-    let image = &component.spec.image;
-    let own = |ours: &[String], theirs: Vec<String>| {
-        if ours.is_empty() {
-            theirs
-        } else {
-            ours.to_vec()
-        }
-    };
-    let mut env = own(&image.env, vendor.env);
-    if !env.iter().any(|pair| pair.starts_with("PATH=")) {
-        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        env.insert(0, format!("PATH={path}"));
-    }
-    RuntimeConfig {
-        user: image.user.clone().or(vendor.user),
-        env,
-        entrypoint: own(&image.entrypoint, vendor.entrypoint),
-        cmd: own(&image.cmd, vendor.cmd),
-        working_dir: vendor.working_dir.or_else(|| Some("/".to_owned())),
-        stop_signal: image.stop_signal.clone().or(vendor.stop_signal),
-        labels: vendor.labels,
-    }
-}
-
 fn deb_part(package: &deb::Package) -> Part {
     let (name, version) = (&package.name, &package.version);
     let arch = &package.architecture;
@@ -431,18 +334,4 @@ fn deb_part(package: &deb::Package) -> Part {
         sha256: Some(package.sha256.clone()),
         note: Some("its licence is in /usr/share/doc of the image".to_owned()),
     }
-}
-
-/// What programs expect to find in any root file system. The same for all images, so that it
-/// is stored once.
-fn skeleton() -> Tree {
-    let passwd = "root:x:0:0:root:/root:/usr/sbin/nologin\n\
-                  nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n\
-                  nonroot:x:65532:65532:nonroot:/nonexistent:/usr/sbin/nologin\n";
-    let group = "root:x:0:\nnogroup:x:65534:\nnonroot:x:65532:\n";
-    Tree::from([
-        ("etc/passwd".to_owned(), Entry::Bytes(passwd.into(), 0o644)),
-        ("etc/group".to_owned(), Entry::Bytes(group.into(), 0o644)),
-        ("tmp".to_owned(), Entry::Directory(0o1777)),
-    ])
 }

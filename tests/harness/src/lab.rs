@@ -1,98 +1,26 @@
 //! A lab: hosts, the network between them, and the keys of whoever drives them.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod error;
+mod summary;
 
-use thiserror::Error;
+pub use self::error::LabError;
+pub use self::summary::LabSummary;
 
-use crate::base_root::{self, BaseRootError};
+use self::summary::summary;
+use crate::base_root;
 use crate::guest;
-use crate::host::{self, Host, HostError};
-use crate::internal::InternalError;
-use crate::name::{Name, NameError};
-use crate::network::{self, MAX_BRIDGES, MAX_HOSTS, NetworkError};
+use crate::host::{self, Host};
+use crate::name::Name;
+use crate::network::{self, MAX_BRIDGES, MAX_HOSTS};
 use crate::process::ProcessId;
 use crate::reaper::Reaper;
 use crate::requirements::{self, Missing};
-use crate::ssh_keys::{self, KeyError};
-use crate::state::{
-    self, HostRecord, LabDir, LabRecord, Lifetime, RootVariant, StateDir, StateError,
-};
-use crate::teardown::{self, TeardownError};
-
-/// A lab could not be made, found, changed or removed.
-#[derive(Debug, Error)]
-pub enum LabError {
-    /// The machine lacks something.
-    #[error("this machine cannot run a lab:\n{}", lines(_0))]
-    Requirements(Vec<Missing>),
-    /// A name is not one.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// A lab of this name exists already.
-    #[error("lab {0} exists already; use it, delete it, or choose another name")]
-    Exists(Name),
-    /// There is no lab of this name.
-    #[error("there is no lab {0}")]
-    Unknown(Name),
-    /// The lab has a host of this name already.
-    #[error("lab {lab} has a host {host} already")]
-    HostExists {
-        /// Which lab.
-        lab: Name,
-        /// Which host.
-        host: Name,
-    },
-    /// The lab has no host of this name.
-    #[error("lab {lab} has no host {host}")]
-    UnknownHost {
-        /// Which lab.
-        lab: Name,
-        /// Which host.
-        host: Name,
-    },
-    /// Too few or too many bridges.
-    #[error("a lab has 1 to {MAX_BRIDGES} bridges, not {0}")]
-    Bridges(u8),
-    /// Every address is taken.
-    #[error("lab {0} has {MAX_HOSTS} hosts already, which is all it has addresses for")]
-    Full(Name),
-    /// The hosts' root could not be installed.
-    #[error("cannot prepare the root of the hosts")]
-    Root(#[from] BaseRootError),
-    /// The records could not be handled.
-    #[error("cannot handle the files of the lab")]
-    State(#[from] StateError),
-    /// The network could not be made.
-    #[error("cannot make the network of the lab")]
-    Network(#[from] NetworkError),
-    /// Keys could not be made.
-    #[error("cannot make the keys of the lab")]
-    Key(#[from] KeyError),
-    /// The reaper could not be started.
-    #[error("cannot guard the lab against a crash of this program")]
-    Reaper(#[from] InternalError),
-    /// A host could not be made or booted.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// Something stays behind.
-    #[error("cannot remove all of lab {lab}; nothing else was touched, so simply try again")]
-    Teardown {
-        /// Which lab.
-        lab: Name,
-        /// What stays.
-        source: TeardownError,
-    },
-}
-
-fn lines(missing: &[Missing]) -> String {
-    missing
-        .iter()
-        .map(|m| format!("  {m}"))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
+use crate::ssh_keys;
+use crate::state::{self, HostRecord, LabDir, LabRecord, Lifetime, RootVariant, StateDir};
+use crate::teardown;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a lab shall be.
 #[derive(Debug, Clone)]
@@ -116,21 +44,6 @@ pub struct HostSpec {
     pub cpus: Option<u32>,
     /// Bytes of memory; all there is if absent. /proc/meminfo still shows the machine's.
     pub memory: Option<u64>,
-}
-
-/// A line about a lab, as far as its records can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabSummary {
-    /// Its name.
-    pub name: String,
-    /// When it goes away; unknown for one that is half made or broken.
-    pub lifetime: Option<Lifetime>,
-    /// Seconds since 1970; unknown as above.
-    pub created: Option<u64>,
-    /// Whether it should have gone with its creator and did not.
-    pub orphaned: bool,
-    /// Its hosts and whether they are on.
-    pub hosts: Vec<(String, bool)>,
 }
 
 /// A lab. One made with [`Lifetime::Process`] is removed when the value is dropped.
@@ -440,28 +353,4 @@ fn delete_own(dir: &LabDir, own: &LabRecord) -> Result<(), LabError> {
         lab: dir.name().clone(),
         source,
     })
-}
-
-fn summary(dir: &LabDir) -> LabSummary {
-    let record = dir.record().ok().flatten();
-    let orphaned = record.as_ref().is_none_or(|record| match record.lifetime {
-        Lifetime::Process => !record.creator.as_ref().is_some_and(ProcessId::is_alive),
-        Lifetime::Kept => false,
-    });
-    let hosts = dir.host_names().unwrap_or_default();
-    let is_on = |name: &Name| {
-        dir.host(name)
-            .run()
-            .is_ok_and(|run| run.init.is_some_and(|init| init.is_alive()))
-    };
-    LabSummary {
-        name: dir.name().to_string(),
-        lifetime: record.as_ref().map(|r| r.lifetime),
-        created: record.as_ref().map(|r| r.created),
-        orphaned,
-        hosts: hosts
-            .iter()
-            .map(|name| (name.to_string(), is_on(name)))
-            .collect(),
-    }
 }

@@ -16,63 +16,26 @@
 //!   <lab>/hosts/<host>/{upper,work,root}  layers of its root; var-lib: its /var/lib
 //! ```
 
+mod error;
+mod files;
+mod record;
+
+pub use self::error::StateError;
+pub(crate) use self::files::{
+    access, create_dir, directory_names, lock_file, read_record, remove_tree, write_file,
+    write_record,
+};
+pub(crate) use self::record::{HostRecord, LabRecord, RunRecord};
+pub use self::record::{Lifetime, RootVariant};
+
+use crate::name::Name;
+use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use thiserror::Error;
-
-use crate::name::Name;
-use crate::process::ProcessId;
-
 const DEFAULT_DIR: &str = "/var/lib/ingot-lab";
-
-/// Format number of every record. Records live as long as a lab, so a program of another format
-/// refuses them and says how to start over.
-const FORMAT: u32 = 1;
-
-/// Reading or writing the records failed.
-#[derive(Debug, Error)]
-pub enum StateError {
-    /// A file or directory could not be read, written, locked or removed.
-    #[error("cannot {action} {}", path.display())]
-    Access {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// A record is not what this program writes.
-    #[error(
-        "{} is not a record of this version; delete the lab and create it again \
-         (`ingot sandbox delete --all` removes whatever is there)",
-        path.display()
-    )]
-    Record {
-        /// The record's file.
-        path: PathBuf,
-        /// What was wrong with it.
-        source: serde_json::Error,
-    },
-    /// A record is of another format.
-    #[error(
-        "{} has format {found}, this program knows {FORMAT}; delete the lab with the program that \
-         made it, or with `ingot sandbox delete --all`",
-        path.display()
-    )]
-    Format {
-        /// The record's file.
-        path: PathBuf,
-        /// Its format number.
-        found: u32,
-    },
-}
 
 /// The directory that holds all labs of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,166 +227,5 @@ impl HostDir {
 
     pub(crate) fn write_run(&self, record: &RunRecord) -> Result<(), StateError> {
         write_record(&self.path.join("run.json"), record)
-    }
-}
-
-/// How long a lab lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Lifetime {
-    /// Until the creating process ends, however it ends. For tests.
-    Process,
-    /// Until it is deleted. For sandboxes.
-    Kept,
-}
-
-/// What a lab is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct LabRecord {
-    /// Random; tells a lab from a later one of the same name.
-    pub(crate) id: String,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) bridges: u8,
-    /// Seconds since 1970.
-    pub(crate) created: u64,
-    pub(crate) creator: Option<ProcessId>,
-}
-
-/// What is installed on a fresh host besides the minimum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum RootVariant {
-    /// systemd, sshd and iproute2; root logs in with the lab's key.
-    Minimal,
-    /// Also sudo, `admin` (password [`crate::ADMIN_PASSWORD`], asked for by sudo) and `deploy` (sudo
-    /// asks for nothing); both log in with the lab's key.
-    Sudo,
-}
-
-/// What a host is; unchanged by boots.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct HostRecord {
-    /// Number in the lab from 1: the last part of the addresses and MACs.
-    pub(crate) index: u8,
-    pub(crate) variant: RootVariant,
-    /// The read-only tree below the host's root.
-    pub(crate) base: PathBuf,
-    pub(crate) cpus: Option<u32>,
-    /// Bytes.
-    pub(crate) memory: Option<u64>,
-    /// Public SSH host key: type and base64, without a comment.
-    pub(crate) host_key: String,
-    /// Whether all cables are pulled.
-    pub(crate) unplugged: bool,
-}
-
-/// What a host does now; written by its supervisor.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct RunRecord {
-    pub(crate) supervisor: Option<ProcessId>,
-    /// PID 1 of the host, as the machine numbers it.
-    pub(crate) init: Option<ProcessId>,
-    /// Boots since the host exists.
-    pub(crate) boots: u64,
-    /// Why the host is off, if the last boot or run failed.
-    pub(crate) failure: Option<String>,
-    /// Cgroups made for the host, written before they are made.
-    pub(crate) cgroups: Vec<PathBuf>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Envelope<T> {
-    format: u32,
-    #[serde(flatten)]
-    record: T,
-}
-
-#[derive(Deserialize)]
-struct FormatOnly {
-    format: u32,
-}
-
-pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(access("read", path, source)),
-    };
-    let malformed = |source| StateError::Record {
-        path: path.to_owned(),
-        source,
-    };
-    let FormatOnly { format } = serde_json::from_slice(&text).map_err(malformed)?;
-    if format != FORMAT {
-        return Err(StateError::Format {
-            path: path.to_owned(),
-            found: format,
-        });
-    }
-    let envelope: Envelope<T> = serde_json::from_slice(&text).map_err(malformed)?;
-    Ok(Some(envelope.record))
-}
-
-pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), StateError> {
-    let text = serde_json::to_vec_pretty(&Envelope {
-        format: FORMAT,
-        record,
-    })
-    .map_err(|source| StateError::Record {
-        path: path.to_owned(),
-        source,
-    })?;
-    // Readers are other processes, so a record appears whole or not at all.
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    fs::write(&partial, text).map_err(|e| access("write", &partial, e))?;
-    fs::rename(&partial, path).map_err(|e| access("replace", path, e))
-}
-
-pub(crate) fn directory_names(dir: &Path) -> Result<Vec<Name>, StateError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(access("list", dir, source)),
-    };
-    let mut names: Vec<Name> = entries
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| Name::try_from(entry.file_name().to_str()?).ok())
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
-pub(crate) fn create_dir(path: &Path) -> Result<(), StateError> {
-    fs::create_dir_all(path).map_err(|e| access("create directory", path, e))
-}
-
-pub(crate) fn write_file(path: &Path, content: &str) -> Result<(), StateError> {
-    fs::write(path, content).map_err(|e| access("write", path, e))
-}
-
-/// Removes a tree; one that is not there is fine.
-pub(crate) fn remove_tree(path: &Path) -> Result<(), StateError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(access("remove", path, error)),
-        _ => Ok(()),
-    }
-}
-
-/// Opens or creates a lock file and waits for its exclusive lock.
-pub(crate) fn lock_file(path: &Path) -> Result<File, StateError> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(|e| access("open", path, e))?;
-    file.lock().map_err(|e| access("lock", path, e))?;
-    Ok(file)
-}
-
-pub(crate) fn access(action: &'static str, path: &Path, source: io::Error) -> StateError {
-    StateError::Access {
-        action,
-        path: path.to_owned(),
-        source,
     }
 }

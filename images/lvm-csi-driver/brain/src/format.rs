@@ -2,7 +2,8 @@
 //!
 //! The tag on the logical volume is the memory, the device is the proof. A volume that was
 //! formatted and shows no signature is damaged: it is refused, never formatted again. One that was
-//! not holds nobody's data, since no pod is given a volume before it has the tag.
+//! not holds nobody's data, since no pod is given a volume before it has the tag, or a record that
+//! stands for it.
 
 use crate::disk::FilesystemTag;
 
@@ -24,7 +25,7 @@ pub enum Signature {
 pub enum Step {
     /// Make the filesystem, over whatever an interrupted attempt of ours left.
     MakeFilesystem,
-    /// Write the tag [`FilesystemTag::Formatted`], before anybody can write to it.
+    /// Write down that it is [`FilesystemTag::Formatted`], before anybody can write to it.
     TagFormatted,
     /// Mount it.
     Mount,

@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
 use ingot_lvm::real::let_go_on;
 use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup};
-use ingot_lvm_csi::agent::Agent;
+use ingot_lvm_csi::agent::{Agent, FormatRecords};
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
 use ingot_lvm_csi::crash_points::{self, CrashPoints};
@@ -78,6 +78,10 @@ struct AgentOptions {
     /// Where the kubelet looks for plugins; without it the driver is not made known to it.
     #[arg(long)]
     plugins_registry: Option<PathBuf>,
+    /// Where it is written down which volumes have a filesystem until their tags say so. On a disk that
+    /// outlives the program and the power; without it a pod waits for the tag.
+    #[arg(long)]
+    records: Option<PathBuf>,
     /// Use a simulated node, kept in this file, instead of LVM.
     #[arg(long)]
     simulate: Option<PathBuf>,
@@ -171,7 +175,12 @@ async fn run_agent(
         Some(address) => Some(metrics::listen(address).await?),
         None => None,
     };
-    let agent = Agent::new(config.clone(), store.clone(), executor);
+    let formats = match &options.records {
+        Some(folder) => FormatRecords::within(folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?,
+        None => FormatRecords::default(),
+    };
+    let agent = Agent::with_records(config.clone(), store.clone(), executor, formats);
     if options.simulate.is_none() {
         let disks = DiskReporter::new(config, store.clone(), "/".into());
         // Until the process ends.

@@ -1,14 +1,16 @@
 //! Everything that is ever done to the storage of a node.
 
 mod arguments;
+mod lane;
+mod words;
 
 pub use arguments::{FreeSpace, Key, Limits, NewCopy, NewLv, TagChange};
+pub use lane::Lane;
 
 use crate::device::{Device, Filesystem, MountKind};
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::PathBuf;
 
 /// One thing to do.
@@ -258,106 +260,7 @@ pub enum Command {
     },
 }
 
-/// The line a command waits in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Changes the metadata of a group: one at a time.
-    Group(VgName),
-    /// Works on one volume.
-    Volume(LvName),
-    /// Reads what the kernel has at hand.
-    Node,
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Group(vg) => write!(f, "volume group {vg}"),
-            Self::Volume(lv) => write!(f, "volume {lv}"),
-            Self::Node => f.write_str("the node"),
-        }
-    }
-}
-
 impl Command {
-    /// The line it waits in.
-    pub fn lane(&self) -> Lane {
-        match self {
-            Self::Scan(vg)
-            | Self::Resume(vg)
-            | Self::CopyTogether { vg, .. }
-            | Self::CreateGroup { vg, .. }
-            | Self::ExtendGroup { vg, .. }
-            | Self::Reserve { vg, .. }
-            | Self::Shrink { vg, .. }
-            | Self::MarkDisk { vg, .. }
-            | Self::CreatePool { vg, .. }
-            | Self::Copy { vg, .. }
-            | Self::Extend { vg, .. }
-            | Self::ExtendMetadata { vg, .. }
-            | Self::Remove { vg, .. }
-            | Self::Activate { vg, .. }
-            | Self::Refresh { vg, .. } => Lane::Group(vg.clone()),
-            Self::Create(new) => Lane::Group(new.vg.clone()),
-            Self::Tag(change) => Lane::Group(change.vg.clone()),
-            Self::Probe(device)
-            | Self::DeviceSize(device)
-            | Self::Erase { device, .. }
-            | Self::MakeFilesystem { device, .. }
-            | Self::GrowFilesystem { device, .. }
-            | Self::Mount { device, .. }
-            | Self::Bind { device, .. }
-            | Self::ShowReadOnly { device }
-            | Self::Withdraw { device }
-            | Self::Encrypt { device, .. }
-            | Self::Open { device, .. }
-            | Self::Close { device }
-            | Self::ResizeOpen { device, .. }
-            | Self::Limit { device, .. } => Lane::Volume(device.lv.clone()),
-            Self::Mounts | Self::Unmount { .. } | Self::Usage { .. } => Lane::Node,
-        }
-    }
-
-    /// One word for all commands like it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Scan(_) => "scan",
-            Self::CreateGroup { .. } => "create_group",
-            Self::ExtendGroup { .. } => "extend_group",
-            Self::Reserve { .. } => "reserve",
-            Self::Shrink { .. } => "shrink",
-            Self::MarkDisk { .. } => "mark_disk",
-            Self::CreatePool { .. } => "create_pool",
-            Self::Create(_) => "create",
-            Self::Copy { .. } => "copy",
-            Self::CopyTogether { .. } => "copy_together",
-            Self::Resume(_) => "resume",
-            Self::Tag(_) => "tag",
-            Self::Extend { .. } => "extend",
-            Self::ExtendMetadata { .. } => "extend_metadata",
-            Self::Remove { .. } => "remove",
-            Self::Activate { .. } => "activate",
-            Self::Refresh { .. } => "refresh",
-            Self::Probe(_) => "probe",
-            Self::DeviceSize(_) => "device_size",
-            Self::Erase { .. } => "erase",
-            Self::MakeFilesystem { .. } => "make_filesystem",
-            Self::GrowFilesystem { .. } => "grow_filesystem",
-            Self::Mounts => "mounts",
-            Self::Mount { .. } => "mount",
-            Self::Bind { .. } => "bind",
-            Self::ShowReadOnly { .. } => "show_read_only",
-            Self::Withdraw { .. } => "withdraw",
-            Self::Unmount { .. } => "unmount",
-            Self::Usage { .. } => "usage",
-            Self::Encrypt { .. } => "encrypt",
-            Self::Open { .. } => "open",
-            Self::Close { .. } => "close",
-            Self::ResizeOpen { .. } => "resize_open",
-            Self::Limit { .. } => "limit",
-        }
-    }
-
     /// Whether it changes anything.
     pub fn changes(&self) -> bool {
         !matches!(
@@ -368,63 +271,5 @@ impl Command {
                 | Self::Mounts
                 | Self::Usage { .. }
         )
-    }
-
-    /// A word and what it is done to, for logs and messages.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Scan(vg) => format!("scan of {vg}"),
-            Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
-            Self::ExtendGroup { vg, disk } => format!("addition of {disk} to group {vg}"),
-            Self::Reserve {
-                vg, device, size, ..
-            } => {
-                format!("reservation of {size} of {device} in {vg}")
-            }
-            Self::Shrink { vg, lv, size } => format!("shrinkage of {vg}/{lv} to {size}"),
-            Self::MarkDisk { vg, device, free } => format!("mark of {device} in {vg}: {free:?}"),
-            Self::CreatePool { vg, pool, .. } => format!("creation of pool {vg}/{pool}"),
-            Self::Create(new) => format!("creation of {}/{}", new.vg, new.lv),
-            Self::Copy { vg, source, lv, .. } => format!("copy of {vg}/{source} to {lv}"),
-            Self::CopyTogether { vg, copies, .. } => {
-                format!("copies of {} volumes of {vg} at once", copies.len())
-            }
-            Self::Resume(vg) => format!("resumption of {vg}"),
-            Self::Tag(change) => format!("tagging of {}/{}", change.vg, change.lv),
-            Self::Extend { vg, lv, size } => format!("growth of {vg}/{lv} to {size}"),
-            Self::ExtendMetadata { vg, pool, size } => {
-                format!("growth of the metadata of {vg}/{pool} to {size}")
-            }
-            Self::Remove { vg, lv } => format!("removal of {vg}/{lv}"),
-            Self::Activate { vg, lv } => format!("activation of {vg}/{lv}"),
-            Self::Refresh { vg, lv } => format!("refresh of {vg}/{lv}"),
-            Self::Probe(device) => format!("look at {device}"),
-            Self::DeviceSize(device) => format!("size of {device}"),
-            Self::Erase {
-                device,
-                from,
-                length,
-            } => {
-                format!("erasure of {length} of {device} from {from} on")
-            }
-            Self::MakeFilesystem { device, filesystem } => format!("mkfs.{filesystem} {device}"),
-            Self::GrowFilesystem { device, .. } => format!("growth of the filesystem on {device}"),
-            Self::Mounts => "list of mounts".into(),
-            Self::Mount { device, target, .. } => {
-                format!("mount of {device} on {}", target.display())
-            }
-            Self::Bind { device, target, .. } => {
-                format!("bind of {device} to {}", target.display())
-            }
-            Self::ShowReadOnly { device } => format!("read-only view of {device}"),
-            Self::Withdraw { device } => format!("removal of the read-only view of {device}"),
-            Self::Unmount { target } => format!("unmount of {}", target.display()),
-            Self::Usage { target } => format!("usage of {}", target.display()),
-            Self::Encrypt { device, .. } => format!("encryption of {device}"),
-            Self::Open { device, .. } => format!("opening of {device}"),
-            Self::Close { device } => format!("closing of {device}"),
-            Self::ResizeOpen { device, .. } => format!("resize of the opened {device}"),
-            Self::Limit { device, pod, .. } => format!("limit of {device} for pod {pod}"),
-        }
     }
 }

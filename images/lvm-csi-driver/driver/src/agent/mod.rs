@@ -6,6 +6,7 @@
 
 mod actor;
 mod erase;
+mod formatted;
 mod growth;
 mod inventory;
 mod members;
@@ -17,6 +18,7 @@ mod run;
 mod together;
 
 pub use actor::Actor;
+pub use formatted::FormatRecords;
 pub use inventory::{Inventory, Located};
 pub use members::DiskNote;
 
@@ -38,6 +40,7 @@ pub struct Agent {
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
+    pub(crate) formats: FormatRecords,
     members: members::Members,
     reserves: reserve::Reserves,
     seen: observe::Seen,
@@ -46,8 +49,18 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that has read nothing yet.
+    /// An agent that has read nothing yet, and writes each tag at once.
     pub fn new(config: NodeConfig, store: Arc<dyn Store>, executor: Executor) -> Arc<Self> {
+        Self::with_records(config, store, executor, FormatRecords::default())
+    }
+
+    /// An agent that keeps records where tags would keep pods waiting.
+    pub fn with_records(
+        config: NodeConfig,
+        store: Arc<dyn Store>,
+        executor: Executor,
+        formats: FormatRecords,
+    ) -> Arc<Self> {
         let gates = config
             .pools
             .iter()
@@ -56,6 +69,7 @@ impl Agent {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
+            formats,
             members: members::Members::default(),
             reserves: reserve::Reserves::of(&config.pools),
             seen: observe::Seen::default(),

@@ -58,7 +58,10 @@ impl Agent {
                 let written = self.store.update(&key, version, volume.into()).await;
                 written.map(drop).map_err(api)
             }
-            Command::Release(version) => self.store.delete(&key, version).await.map_err(api),
+            Command::Release(version) => {
+                self.formats.forget(id.uid);
+                self.store.delete(&key, version).await.map_err(api)
+            }
             Command::CreateLv => self.create(&wanted(wish)?).await,
             Command::Grow(to) => self.grow(&wanted(wish)?, to).await,
             Command::MarkReady => {
@@ -159,6 +162,7 @@ impl Agent {
         let ready = |tags: &Tags| tags.state == LvState::Ready;
         let found = group.lv(&lv_name(origin.kind, origin.uid));
         let found = found.and_then(|lv| Some((lv.tags.clone().filter(ready)?, lv.size)));
+        let found = found.map(|(tags, size)| (self.formats.ahead(tags), size));
         found.ok_or_else(|| {
             let reason = format!(
                 "its source {} is not on node {}; create it from a source that exists",
@@ -244,23 +248,25 @@ impl Agent {
     pub(crate) async fn retag(
         &self,
         located: &super::Located,
-        change: impl FnOnce(&mut Tags),
+        change: impl Fn(&mut Tags),
     ) -> Result<(), LvmError> {
         let mut to = located.tags.clone();
         change(&mut to);
         let (vg, lv) = (&located.device.vg, &located.lv.lv);
-        let change = TagChange {
+        let retag = TagChange {
             vg: vg.clone(),
             lv: lv.clone(),
             from: located.tags.clone(),
-            to: to.clone(),
+            to,
         };
+        // Only what is changed: the tags that it was located with may have been ahead of the disk.
         let effect = |group: &mut Group| {
-            if let Some(found) = group.lvs.iter_mut().find(|found| found.lv == *lv) {
-                found.tags = Some(to);
+            let found = group.lvs.iter_mut().find(|found| found.lv == *lv);
+            if let Some(tags) = found.and_then(|found| found.tags.as_mut()) {
+                change(tags);
             }
         };
-        self.inventory.change(vg, Lvm::Tag(change), effect).await
+        self.inventory.change(vg, Lvm::Tag(retag), effect).await
     }
 
     async fn remove(&self, id: VolumeId, vg: &VgName) -> Result<(), Failed> {

@@ -113,6 +113,7 @@ impl Agent {
                 behind.store(true, Ordering::Relaxed);
             }
             self.look_again().await;
+            self.tag_formatted().await;
             self.retry_parked().await;
             self.seen.round();
             if ticks.is_multiple_of(GUARD_EVERY) {

@@ -1,57 +1,22 @@
 //! CreateVolume: one object a name, whoever asks and however often.
 
+mod copy;
+
+use super::range::Range;
 use super::{ControllerService, name, new_uid, now, number, topology};
 use crate::capability::{Access, Capability};
 use crate::node::CONTEXT_FILESYSTEM;
-use crate::object::{Origin, Volume, VolumeId};
+use crate::object::{Volume, VolumeId};
 use crate::parameters::{self, Arrangement, ClassParameters};
 use crate::problem::Problem;
 use crate::store::{self, StoreError};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::volume_content_source::{SnapshotSource, Type, VolumeSource};
 use ingot_lvm::{Filesystem, Kind, Layout, Limits};
-use ingot_volume_brain::{Bytes, NameHash, Phase, Report};
+use ingot_volume_brain::{Bytes, NameHash, Report};
 
 /// What is made when no size is asked for.
 const DEFAULT_SIZE: Bytes = Bytes::gib(1);
-
-/// A range of sizes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Range {
-    /// At least.
-    pub least: Bytes,
-    /// At most.
-    pub most: Bytes,
-}
-
-impl Range {
-    pub fn parse(range: Option<v1::CapacityRange>) -> Result<Self, Problem> {
-        let range = range.unwrap_or_default();
-        let size = |bytes: i64, what: &str| {
-            let refuse = |_| {
-                Problem::OutOfRange(format!(
-                    "the {what} size is {bytes}; ask for 0 or more bytes"
-                ))
-            };
-            u64::try_from(bytes).map(Bytes).map_err(refuse)
-        };
-        let least = size(range.required_bytes, "required")?;
-        let most = match size(range.limit_bytes, "limit")? {
-            Bytes::ZERO => Bytes(u64::MAX),
-            limit => limit,
-        };
-        if least > most {
-            return Err(Problem::OutOfRange(format!(
-                "the required size {least} is above the limit {most}; correct one of them"
-            )));
-        }
-        Ok(Self { least, most })
-    }
-
-    pub fn holds(&self, size: Bytes) -> bool {
-        self.least <= size && size <= self.most
-    }
-}
 
 /// A request that was understood.
 struct Wanted {
@@ -242,95 +207,6 @@ impl ControllerService {
             candidate.layout,
             size,
         ))
-    }
-
-    /// A copy is made where its source is.
-    async fn copy_of(
-        &self,
-        origin: &Volume,
-        wanted: &Wanted,
-        request: &v1::CreateVolumeRequest,
-    ) -> Result<Volume, Problem> {
-        if !matches!(origin.layout, Layout::Thin { .. }) {
-            return Err(Problem::Precondition(format!(
-                "source {} is {}: only thin volumes can be copied; use a class with layout thin",
-                origin.id(),
-                origin.layout
-            )));
-        }
-        if origin.report.phase != Phase::Ready {
-            return Err(Problem::Busy(format!(
-                "source {} is not ready; ask again",
-                origin.id()
-            )));
-        }
-        if wanted.range.most < origin.report.size {
-            return Err(Problem::OutOfRange(format!(
-                "source {} has {}, more than the limit of {}; raise the limit",
-                origin.id(),
-                origin.report.size,
-                wanted.range.most
-            )));
-        }
-        let beside = ClassParameters {
-            pool: Some(origin.pool.clone()),
-            layout: Some(Arrangement::Thin),
-            ..ClassParameters::default()
-        };
-        let candidates = self.candidates(&beside).await?;
-        let home = candidates
-            .iter()
-            .find(|candidate| candidate.pool.node == origin.node);
-        let home = home.ok_or_else(|| {
-            Problem::Unavailable(format!(
-                "node {} with the source does not report its pool {}; see that its agent runs",
-                origin.node, origin.pool
-            ))
-        })?;
-        let class = &wanted.class;
-        let asked = Arrangement::layout(class.layout.as_ref(), home.pool.thin.as_ref());
-        if asked.as_ref() != Some(&origin.layout)
-            || class.pool.as_ref().is_some_and(|pool| *pool != origin.pool)
-        {
-            return Err(Problem::Invalid(format!(
-                "a copy lies beside its source, {} in pool {}; use a class for that pool and layout",
-                origin.layout, origin.pool
-            )));
-        }
-        let requisite = request
-            .accessibility_requirements
-            .as_ref()
-            .map(|t| &t.requisite);
-        if let Some(requisite) = requisite.filter(|requisite| !requisite.is_empty())
-            && !requisite
-                .iter()
-                .any(|t| super::placement::on(&home.pool, &t.segments))
-        {
-            return Err(Problem::NoRoom(format!(
-                "the source is on node {}, which is not in the requested topology; let the pod run there",
-                origin.node
-            )));
-        }
-        let size = home.size(wanted.range.least.max(origin.report.size));
-        if size > home.largest {
-            return Err(Problem::NoRoom(format!(
-                "pool {} on node {} has room for {}, not {size}; add a disk, or delete volumes",
-                origin.pool, origin.node, home.largest
-            )));
-        }
-        let mut volume = template(
-            &origin.node,
-            &origin.pool,
-            &origin.vg,
-            origin.layout.clone(),
-            size,
-        );
-        volume.origin = Some(Origin {
-            kind: origin.kind,
-            uid: origin.uid,
-            id: origin.id(),
-        });
-        Ok(volume)
     }
 }
 

@@ -1,6 +1,6 @@
 //! ControllerExpandVolume: the wish is written, its owner enlarges the logical volume.
 
-use super::create::Range;
+use super::range::Range;
 use super::{ControllerService, number};
 use crate::capability::{Access, Capability};
 use crate::object::VolumeId;

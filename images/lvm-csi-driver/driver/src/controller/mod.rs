@@ -11,6 +11,7 @@ mod health;
 mod list;
 mod modify;
 mod placement;
+mod range;
 mod service;
 mod snapshots;
 mod wait;

@@ -180,6 +180,21 @@ impl NodeService {
         }
     }
 
+    /// Writes down that its filesystem is made, so that no pod waits for the tag. Not where it is
+    /// encrypted: while the tag says that this is being done, another key would encrypt it anew.
+    pub(super) fn noted(&self, located: &Located) -> bool {
+        if located.tags.encrypted {
+            return false;
+        }
+        self.agent
+            .formats
+            .note(located.tags.uid)
+            .unwrap_or_else(|error| {
+                eprintln!("{}: no record of its filesystem: {error}", located.device);
+                false
+            })
+    }
+
     /// A raw device that was handed out holds whatever the pod wrote: never to be formatted.
     pub(super) async fn hand_out_raw(&self, located: Located) -> Result<Located, Problem> {
         match located.tags.filesystem {

@@ -63,7 +63,8 @@ impl NodeService {
 
     /// The volume, if pods may have it.
     async fn usable(&self, id: VolumeId) -> Result<Located, Problem> {
-        let found = self.locate(id).await?;
+        let mut found = self.locate(id).await?;
+        found.tags = self.agent.formats.ahead(found.tags);
         match found.tags.state {
             LvState::Ready => Ok(found),
             LvState::New => Err(Problem::Busy(format!(

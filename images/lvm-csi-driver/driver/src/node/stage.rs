@@ -43,6 +43,7 @@ impl NodeService {
             return Ok(());
         }
         let untagged = self.filesystem(&located, found, filesystem).await?;
+        let untagged = untagged && !self.noted(&located);
         // Beside each other: no pod has it before both are done.
         let tag = async {
             match untagged {

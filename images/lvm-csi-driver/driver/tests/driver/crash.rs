@@ -11,6 +11,7 @@ use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::group_controller_server::GroupController;
 use ingot_lvm::{Device, Fuse, Passage, Sim};
+use ingot_lvm_csi::agent::FormatRecords;
 use ingot_lvm_csi::object::{ObjectKind, VolumeId, lv_name};
 use ingot_lvm_csi::store::{MemoryStore, Store};
 use ingot_volume_brain::{LvName, VgName};
@@ -37,14 +38,17 @@ enum Ask {
     Delete(&'static str),
     DeleteSnapshot,
     DeleteGroup,
+    /// What the agent does by itself every few seconds.
+    Follow,
 }
 
-const LIFE: [Ask; 40] = [
+const LIFE: [Ask; 42] = [
     Ask::Create("thin"),
     Ask::Stage("thin"),
     Ask::Publish("thin"),
     Ask::Write("thin"),
     Ask::Snapshot("thin"),
+    Ask::Follow,
     Ask::Expand("thin"),
     Ask::ExpandNode("thin"),
     Ask::Create("clone"),
@@ -61,6 +65,7 @@ const LIFE: [Ask; 40] = [
     Ask::Stage("raid"),
     Ask::Publish("raid"),
     Ask::Expand("raid"),
+    Ask::Follow,
     Ask::Create("block"),
     Ask::Stage("block"),
     Ask::Publish("block"),
@@ -199,6 +204,7 @@ impl Caller {
                 assert!(group.ready_to_use && group.snapshots.len() == 2);
                 self.ids.insert("group", group.group_snapshot_id);
             }
+            Ask::Follow => bed.agent.tag_formatted().await,
             Ask::Unpublish(name) => bed.unpublish(&self.id(name), &own(name), "target").await?,
             Ask::Unstage(name) => bed.unstage(&self.id(name), &own(name)).await?,
             Ask::Delete(name) => bed.delete(&self.id(name)).await?,
@@ -262,9 +268,18 @@ enum End {
     PowerCut,
 }
 
+/// When the tag follows the filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tagging {
+    AtOnce,
+    /// A record is ahead of it.
+    Later,
+}
+
 /// One whole life with one death in it. Gives the steps that were counted.
-async fn live(point: Option<(usize, Passage)>, end: End) -> Vec<String> {
+async fn live(tagging: Tagging, point: Option<(usize, Passage)>, end: End) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a directory");
+    let records = folder.path().join("records");
     let sim = Arc::new(Sim::new(disks()));
     let memory = Arc::new(MemoryStore::default());
     let mut fuse = match point {
@@ -273,7 +288,12 @@ async fn live(point: Option<(usize, Passage)>, end: End) -> Vec<String> {
     };
     let start = |fuse: &Fuse| {
         let store = FusedStore::new(Arc::clone(&memory), fuse.clone());
-        Bed::with(config("node-1"), Arc::clone(&sim), store, fuse.clone())
+        let formats = match tagging {
+            Tagging::AtOnce => FormatRecords::default(),
+            Tagging::Later => FormatRecords::within(&records).expect("read"),
+        };
+        let sim = Arc::clone(&sim);
+        Bed::with_records(config("node-1"), sim, store, fuse.clone(), formats)
     };
     let mut bed = start(&fuse);
     let mut caller = Caller::default();
@@ -352,13 +372,24 @@ async fn live(point: Option<(usize, Passage)>, end: End) -> Vec<String> {
     assert_eq!(deaths, usize::from(came), "{point:?} {end:?}: deaths");
     let left = leftovers(&sim, &memory).await;
     assert!(left.is_empty(), "{point:?} {end:?}: left over: {left:?}");
+    let records = std::fs::read_dir(&records).map_or(0, Iterator::count);
+    assert_eq!(records, 0, "{point:?} {end:?}: records are left over");
     fuse.steps()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_point_of_death_converges() {
+    every_point(Tagging::AtOnce).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_point_of_death_converges_where_tags_follow_later() {
+    every_point(Tagging::Later).await;
+}
+
+async fn every_point(tagging: Tagging) {
     let begin = std::time::Instant::now();
-    let steps = live(None, End::Killed).await;
+    let steps = live(tagging, None, End::Killed).await;
     assert!(steps.len() > 100, "the life has only {} steps", steps.len());
     let mut points = Vec::new();
     for (step, name) in steps.iter().enumerate() {
@@ -381,7 +412,7 @@ async fn every_point_of_death_converges() {
                 let Some((step, passage, end)) = next else {
                     return;
                 };
-                live(Some((step, passage)), end).await;
+                live(tagging, Some((step, passage)), end).await;
             }
         }));
     }

@@ -7,6 +7,7 @@ mod crash;
 mod disks;
 mod erase;
 mod features;
+mod formatted;
 mod gone;
 mod guardian;
 mod guest;

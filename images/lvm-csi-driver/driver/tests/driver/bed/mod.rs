@@ -3,7 +3,7 @@ pub mod request;
 pub mod store;
 
 use ingot_lvm::{Backend, Deadlines, Executor, Faulty, Fuse, Sim, SimDisk, SimGroup, ThinGuard};
-use ingot_lvm_csi::agent::Agent;
+use ingot_lvm_csi::agent::{Agent, FormatRecords};
 use ingot_lvm_csi::config::{NodeConfig, PoolConfig, ThinConfig};
 use ingot_lvm_csi::controller::ControllerService;
 use ingot_lvm_csi::node::NodeService;
@@ -104,6 +104,16 @@ impl Bed {
     }
 
     pub fn with(config: NodeConfig, sim: Arc<Sim>, store: Arc<dyn Store>, fuse: Fuse) -> Self {
+        Self::with_records(config, sim, store, fuse, FormatRecords::default())
+    }
+
+    pub fn with_records(
+        config: NodeConfig,
+        sim: Arc<Sim>,
+        store: Arc<dyn Store>,
+        fuse: Fuse,
+        formats: FormatRecords,
+    ) -> Self {
         let faulty = Arc::new(Faulty::new(Arc::clone(&sim), fuse));
         let deadlines = Deadlines {
             command: Duration::from_secs(2),
@@ -111,11 +121,8 @@ impl Bed {
             queue: Duration::from_secs(2),
         };
         let backend: Arc<dyn Backend> = faulty.clone();
-        let agent = Agent::new(
-            config,
-            Arc::clone(&store),
-            Executor::new(backend, deadlines),
-        );
+        let executor = Executor::new(backend, deadlines);
+        let agent = Agent::with_records(config, Arc::clone(&store), executor, formats);
         let node = NodeService::new(Arc::clone(&agent));
         let tasks = vec![
             tokio::spawn(Arc::clone(&agent).run()),

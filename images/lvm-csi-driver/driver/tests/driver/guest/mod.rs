@@ -85,7 +85,10 @@ impl Node {
             "/root/storage.yaml",
             &format!("node: guest\npools:\n{}", pools(&disks)),
         )?;
-        let agent = unit("agent --config /root/storage.yaml", variables);
+        let agent = unit(
+            "agent --config /root/storage.yaml --records /var/lib/ingot/formatted",
+            variables,
+        );
         // Emulated, each command of LVM takes a second.
         let controller = unit("controller --patience 60", variables);
         node.put("/etc/systemd/system/csi-agent.service", &agent)?;
