@@ -116,6 +116,11 @@ async fn a_volume_that_lost_its_filesystem_before_the_tag_came_is_not_formatted_
     let mut bed = site.start();
     let (id, device) = site.volume(&mut bed, &THIN).await;
     site.sim.reboot();
+    let activate = Command::Activate {
+        vg: device.vg.clone(),
+        lv: device.lv.clone(),
+    };
+    site.sim.run(&activate).expect("there");
     let erase = Command::Erase {
         device: device.clone(),
         from: Bytes::ZERO,
