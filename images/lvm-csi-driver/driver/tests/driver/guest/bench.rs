@@ -1,7 +1,7 @@
 //! What the driver costs on real LVM, beside what a person would type. Called by `tests/bench/storage.py`,
 //! which names the file for the figures in `INGOT_STORAGE_BENCH`.
 
-use super::{Node, Outcome, asked_for, pool, target};
+use super::{Node, Outcome, asked_for, pool, publish_request, stage_request, target};
 use crate::bed::request::{GIB, block, create, mount};
 use ingot_harness::guest::GuestSpec;
 use serde_json::json;
@@ -56,13 +56,17 @@ fn median(mut values: Vec<f64>) -> f64 {
 impl Node {
     /// From nothing to a volume in a pod, in seconds; then it is taken away.
     async fn provision(&self) -> Outcome<f64> {
-        let what = mount("xfs");
+        let (pod, what) = ("timed", mount("xfs"));
+        // Those of kubelet and of the sidecars last.
+        let (mut controller, mut node) = (self.controller().await?, self.node().await?);
         let begin = Instant::now();
-        let id = self
-            .create(create("timed", GIB, &[("pool", "thin")]))
+        let request = create("timed", GIB, &[("pool", "thin")]);
+        let made = controller.create_volume(request).await?.into_inner();
+        let id = made.volume.ok_or("an answer without a volume")?.volume_id;
+        node.node_stage_volume(stage_request(&id, pod, &what))
             .await?;
-        self.stage(&id, "timed", &what).await?;
-        self.publish(&id, "timed", &what).await?;
+        node.node_publish_volume(publish_request(&id, pod, &what))
+            .await?;
         let took = begin.elapsed().as_secs_f64();
         self.unpublish(&id, "timed").await?;
         self.unstage(&id, "timed").await?;
@@ -106,6 +110,11 @@ async fn figures_of_the_driver_on_real_lvm() -> Outcome {
     for pod in ["timed", "stream"] {
         node.pod(pod)?;
     }
+    // The pool is made meanwhile; and what is done to new disks would be measured with the volumes.
+    let first = || create("first", GIB, &[("pool", "thin")]);
+    let id = node.until("there is a pool", async || node.create(first()).await);
+    node.delete(&id.await?).await?;
+    node.overwritten().await?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     // The first of each fills caches.
     node.provision().await?;

@@ -277,18 +277,9 @@ impl Node {
         pod: &str,
         what: &v1::VolumeCapability,
     ) -> Result<(), Status> {
-        let request = v1::NodeStageVolumeRequest {
-            volume_id: id.into(),
-            staging_target_path: staging(pod),
-            volume_capability: Some(what.clone()),
-            secrets: key("correct horse"),
-            ..v1::NodeStageVolumeRequest::default()
-        };
-        self.node()
-            .await?
-            .node_stage_volume(request)
-            .await
-            .map(drop)
+        let mut node = self.node().await?;
+        let staged = node.node_stage_volume(stage_request(id, pod, what)).await;
+        staged.map(drop)
     }
 
     pub async fn publish(
@@ -297,15 +288,11 @@ impl Node {
         pod: &str,
         what: &v1::VolumeCapability,
     ) -> Result<(), Status> {
-        let request = v1::NodePublishVolumeRequest {
-            volume_id: id.into(),
-            staging_target_path: staging(pod),
-            target_path: target(pod),
-            volume_capability: Some(what.clone()),
-            ..v1::NodePublishVolumeRequest::default()
-        };
         let mut node = self.node().await?;
-        node.node_publish_volume(request).await.map(drop)
+        let published = node
+            .node_publish_volume(publish_request(id, pod, what))
+            .await;
+        published.map(drop)
     }
 
     pub async fn unpublish(&self, id: &str, pod: &str) -> Result<(), Status> {
@@ -324,6 +311,36 @@ impl Node {
         };
         let mut node = self.node().await?;
         node.node_unstage_volume(request).await.map(drop)
+    }
+}
+
+/// What kubelet asks for once a volume and node.
+pub fn stage_request(
+    id: &str,
+    pod: &str,
+    what: &v1::VolumeCapability,
+) -> v1::NodeStageVolumeRequest {
+    v1::NodeStageVolumeRequest {
+        volume_id: id.into(),
+        staging_target_path: staging(pod),
+        volume_capability: Some(what.clone()),
+        secrets: key("correct horse"),
+        ..v1::NodeStageVolumeRequest::default()
+    }
+}
+
+/// What kubelet asks for once a pod.
+pub fn publish_request(
+    id: &str,
+    pod: &str,
+    what: &v1::VolumeCapability,
+) -> v1::NodePublishVolumeRequest {
+    v1::NodePublishVolumeRequest {
+        volume_id: id.into(),
+        staging_target_path: staging(pod),
+        target_path: target(pod),
+        volume_capability: Some(what.clone()),
+        ..v1::NodePublishVolumeRequest::default()
     }
 }
 
