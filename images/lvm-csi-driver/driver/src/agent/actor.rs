@@ -41,6 +41,14 @@ impl Actor {
 impl Agent {
     /// Brings one volume to rest. `retry` tries again what failed before.
     pub async fn reconcile(&self, id: VolumeId, vg: &VgName, retry: bool) {
+        // By itself, so that nobody holds the actor any more when it is to go.
+        if self.bring_to_rest(id, vg, retry).await == Some(State::Absent) {
+            self.forget(id.uid);
+        }
+    }
+
+    /// Gives the state in which the volume rests.
+    async fn bring_to_rest(&self, id: VolumeId, vg: &VgName, retry: bool) -> Option<State> {
         let uid = id.uid;
         let actor = self.actor(uid);
         let mut actor = actor.lock().await;
@@ -91,11 +99,7 @@ impl Agent {
             self.explain(&id.key(), uid, actor.trouble.as_deref()).await;
         }
         self.seen.volume(id, actor.machine.state());
-        let gone = actor.machine.state() == Some(State::Absent);
-        drop(actor);
-        if gone {
-            self.forget(uid);
-        }
+        actor.machine.state()
     }
 
     /// The same for work that ends later. In a box: bringing a volume to rest may begin such work.

@@ -91,7 +91,7 @@ impl Agent {
         Arc::clone(self.actors().entry(uid).or_default())
     }
 
-    /// Forgets actors of volumes that are neither wanted nor there.
+    /// Forgets the actor of a volume that is neither wanted nor there, unless somebody is at work on it.
     pub(crate) fn forget(&self, uid: VolumeUid) {
         let mut actors = self.actors();
         if actors

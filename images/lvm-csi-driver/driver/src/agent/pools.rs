@@ -144,22 +144,25 @@ impl Agent {
 
     async fn guard_thin(&self, pool: &PoolConfig) {
         let vg = &pool.volume_group;
+        let mut group = self.inventory.refresh(vg).await;
         // Metadata and data, each at most once a round.
         for _ in 0..2 {
-            let Ok(group) = self.inventory.refresh(vg).await else {
-                break;
+            let found = group.as_ref().ok();
+            let Some(growth) = found.and_then(|group| growth::next(&lent(group), pool)) else {
+                return;
             };
-            let Some(growth) = growth::next(&lent(&group), pool) else {
-                break;
+            let gate = self.gate(vg).await;
+            let grown = match self.release(vg).await {
+                Ok(()) => self.executor.change(growth).await,
+                held => held,
             };
-            let _gate = self.gate(vg).await;
+            drop(gate);
             // What cannot grow is seen in its fill.
-            if self.release(vg).await.is_err() || self.executor.change(growth).await.is_err() {
-                break;
+            group = self.inventory.refresh(vg).await;
+            if grown.is_err() {
+                return;
             }
         }
-        // For what is published.
-        let _ = self.inventory.refresh(vg).await;
     }
 
     /// Disks may come later than the agent, and be emptied by people; what was begun is gone on with.

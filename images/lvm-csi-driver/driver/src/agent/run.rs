@@ -4,8 +4,8 @@ use super::Agent;
 use crate::object::{Key, ObjectKind, Volume, VolumeId};
 use crate::store;
 use futures::future::join_all;
-use ingot_volume_brain::VgName;
-use std::collections::BTreeMap;
+use ingot_volume_brain::{LvName, VgName, VolumeUid};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +18,9 @@ const RETRY: Duration = Duration::from_secs(5);
 const GUARD_EVERY: u32 = 12;
 /// How many retries pass between two scans of everything.
 const SCAN_EVERY: u32 = 60;
+
+/// Volumes by their logical volumes, each with its group.
+type Known = BTreeMap<LvName, (VolumeId, VgName)>;
 
 impl Agent {
     /// Reads everything again and brings every volume to rest: one after the other within a group,
@@ -32,7 +35,18 @@ impl Agent {
         }
         self.publish_pools().await;
         self.retire_pools().await?;
+        // First who is there: one that comes meanwhile is not known yet.
+        let actors = self.actors().keys().copied().collect();
+        self.forget_unknown(actors, &self.known().await?);
         Ok(())
+    }
+
+    /// Forgets those actors of which the volumes are neither wanted nor there: kubelet asks about some.
+    fn forget_unknown(&self, actors: BTreeSet<VolumeUid>, known: &Known) {
+        let known: BTreeSet<VolumeUid> = known.values().map(|(id, _)| id.uid).collect();
+        for uid in actors.difference(&known) {
+            self.forget(*uid);
+        }
     }
 
     async fn settle_group(&self, vg: &VgName) -> Result<(), store::StoreError> {
@@ -47,9 +61,7 @@ impl Agent {
     }
 
     /// Everything wanted here and everything found here, by its logical volume.
-    async fn known(
-        &self,
-    ) -> Result<BTreeMap<ingot_volume_brain::LvName, (VolumeId, VgName)>, store::StoreError> {
+    async fn known(&self) -> Result<Known, store::StoreError> {
         let mut known = BTreeMap::new();
         for located in self.inventory.all() {
             let id = VolumeId {
@@ -165,13 +177,13 @@ impl Agent {
                 .iter()
                 .map(|(uid, a)| (*uid, Arc::clone(a)))
                 .collect();
-            let mut parked = Vec::new();
+            let mut parked = BTreeSet::new();
             for (uid, actor) in actors {
                 // One that is at work is not parked.
                 if actor.try_lock().is_ok_and(|actor| actor.parked())
                     && !self.erasures.under_way(uid)
                 {
-                    parked.push(uid);
+                    parked.insert(uid);
                 }
             }
             parked
@@ -188,12 +200,15 @@ impl Agent {
         let Ok(known) = self.known().await else {
             return;
         };
-        for (id, vg) in known
-            .into_values()
-            .filter(|(id, _)| parked.contains(&id.uid))
-        {
+        let waiting: Vec<(VolumeId, VgName)> = known.values().cloned().collect();
+        let waiting = waiting
+            .into_iter()
+            .filter(|(id, _)| parked.contains(&id.uid));
+        for (id, vg) in waiting {
             let agent = Arc::clone(self);
             tokio::spawn(async move { agent.reconcile(id, &vg, true).await });
         }
+        // What failed may have been a deletion that was finished otherwise.
+        self.forget_unknown(parked, &known);
     }
 }

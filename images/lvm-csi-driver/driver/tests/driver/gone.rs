@@ -11,6 +11,7 @@ use ingot_lvm_csi::object::ObjectKind;
 use ingot_lvm_csi::store::{MemoryStore, Store};
 use ingot_volume_brain::VgName;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::{Code, Request};
 
 fn vg(name: &str) -> VgName {
@@ -149,4 +150,22 @@ async fn a_group_of_snapshots_goes_with_the_last_of_them() {
     let left = names(&store, ObjectKind::Snapshot).await;
     assert_eq!(left.len(), 1, "{left:?}");
     assert!(other.snapshot_id.starts_with(&left[0]));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_in_mind_of_a_volume_that_was_deleted() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let volume = bed.create(create("v", GIB, &[("pool", "thin")])).await;
+    let id = volume.expect("created").volume_id;
+    assert_eq!(bed.agent.states().await.len(), 1);
+    bed.delete(&id).await.expect("deleted");
+    // The answer comes before the agent has put its actor away.
+    let forgotten = async {
+        while !bed.agent.states().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let forgotten = tokio::time::timeout(Duration::from_secs(60), forgotten).await;
+    forgotten.expect("forgotten");
 }

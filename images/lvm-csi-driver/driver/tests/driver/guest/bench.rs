@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 5;
 /// Volumes that are made at once, and how many in all.
 const AT_ONCE: usize = 10;
-const TIMED: usize = 100;
-const ALL: usize = 200;
-const IDLE: Duration = Duration::from_secs(180);
+const TIMED: usize = 10;
+const ALL: usize = 20;
+const IDLE: Duration = Duration::from_secs(60);
 const MIB: u64 = 256;
 
 /// What the driver does for a volume, as a script; prints its milliseconds.
@@ -28,13 +28,20 @@ umount /root/bare
 lvremove -qq -y ingot-thin/bare
 "#;
 
-/// Counts the starts of LVM's program from now on.
+/// Writes down each start of LVM's program from now on.
 const COUNT: &str = r#"
 mv /usr/sbin/lvm /usr/sbin/lvm.real
-printf '#!/bin/sh\necho >>/run/lvm-starts\nexec /usr/sbin/lvm.real "$@"\n' >/usr/sbin/lvm.new
+printf '#!/bin/sh\necho "$*" >>/run/lvm-starts\nexec /usr/sbin/lvm.real "$@"\n' >/usr/sbin/lvm.new
 chmod 755 /usr/sbin/lvm.new
 mv /usr/sbin/lvm.new /usr/sbin/lvm
 : >/run/lvm-starts
+"#;
+
+/// Prints where the time of requests and commands went.
+const TIMES: &str = r#"
+exec 3<>/dev/tcp/127.0.0.1/9808
+printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
+grep -E '_seconds_(sum|count)' <&3
 "#;
 
 /// Writes a device in sequence and reads it back; prints the milliseconds of both.
@@ -94,7 +101,7 @@ impl Node {
 
 fn pools(disks: &[String]) -> String {
     let rest = "    thin: { pool: pool, size: 24GiB, guard: { ratio: 20 } }\n";
-    pool("thin", disks, rest)
+    pool("thin", disks, rest) + "metrics: 127.0.0.1:9808\n"
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,6 +131,7 @@ async fn figures_of_the_driver_on_real_lvm() -> Outcome {
         bare.push(node.sh(BARE)?.parse::<f64>()? / 1e3);
     }
     println!("  driver {ours:.2?} s, script {bare:.2?} s");
+    println!("{}", node.sh(TIMES)?);
 
     let id = node
         .create(create("stream", GIB, &[("pool", "thin")]))
@@ -171,6 +179,7 @@ async fn figures_of_the_driver_on_real_lvm() -> Outcome {
     // Nothing is waited for: this is how long the agent is watched.
     tokio::time::sleep(IDLE).await;
     let starts: f64 = node.sh("wc -l </run/lvm-starts")?.parse()?;
+    println!("  {}", node.sh("sort /run/lvm-starts | uniq -c")?);
     let pid = node.sh("systemctl show --value -p MainPID csi-agent")?;
     let resident = format!("sed -n 's/^VmRSS:\\s*\\([0-9]*\\) kB/\\1/p' /proc/{pid}/status");
     let resident: f64 = node.sh(&resident)?.parse()?;
