@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::MissedTickBehavior;
 
 /// How often failures are tried again and pools are looked at.
 const RETRY: Duration = Duration::from_secs(5);
@@ -115,6 +116,8 @@ impl Agent {
     async fn look_after(self: &Arc<Self>, behind: &AtomicBool) {
         let mut ticks = 0_u32;
         let mut timer = tokio::time::interval(RETRY);
+        // What a long round leaves out is not made up for: one look sees it all.
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             timer.tick().await;
             ticks += 1;

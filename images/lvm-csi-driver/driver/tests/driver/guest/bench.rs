@@ -8,12 +8,12 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 /// Volumes that are made at once, and how many in all.
 const AT_ONCE: usize = 10;
-const TIMED: usize = 10;
-const ALL: usize = 20;
-const IDLE: Duration = Duration::from_secs(60);
+const TIMED: usize = 100;
+const ALL: usize = 200;
+const IDLE: Duration = Duration::from_secs(180);
 const MIB: u64 = 256;
 
 /// What the driver does for a volume, as a script; prints its milliseconds.
