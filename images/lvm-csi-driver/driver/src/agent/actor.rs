@@ -41,7 +41,7 @@ impl Actor {
 impl Agent {
     /// Brings one volume to rest. `retry` tries again what failed before.
     pub async fn reconcile(&self, id: VolumeId, vg: &VgName, retry: bool) {
-        // By itself, so that nobody holds the actor any more when it is to go.
+        // A call of its own: what still holds the actor would keep it from being forgotten.
         if self.bring_to_rest(id, vg, retry).await == Some(State::Absent) {
             self.forget(id.uid);
         }

@@ -203,13 +203,10 @@ impl Agent {
         let Ok(known) = self.known().await else {
             return;
         };
-        let waiting: Vec<(VolumeId, VgName)> = known.values().cloned().collect();
-        let waiting = waiting
-            .into_iter()
-            .filter(|(id, _)| parked.contains(&id.uid));
+        let waiting = known.values().filter(|(id, _)| parked.contains(&id.uid));
         for (id, vg) in waiting {
             let agent = Arc::clone(self);
-            tokio::spawn(async move { agent.reconcile(id, &vg, true).await });
+            tokio::spawn(agent.reconcile_later(*id, vg.clone()));
         }
         // What failed may have been a deletion that was finished otherwise.
         self.forget_unknown(parked, &known);

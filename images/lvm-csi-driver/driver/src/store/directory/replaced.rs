@@ -49,7 +49,7 @@ fn watch(folder: &Path) -> io::Result<Arc<Notify>> {
 
 /// Listens for as long as somebody wants to know.
 fn follow(inotify: &Inotify, tell: &Weak<Notify>) {
-    let beat = PollTimeout::try_from(BEAT).unwrap_or(PollTimeout::ZERO);
+    let beat = PollTimeout::try_from(BEAT).unwrap_or(PollTimeout::MAX);
     loop {
         let mut waiting = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
         let come = match poll(&mut waiting, beat) {
