@@ -1,18 +1,17 @@
 //! The driver's end of a conversation with an agent.
 
-use super::protocol::{AuthorityFile, AuthorityFiles, HostPlan, Reply, Request, receive, send};
+use super::protocol::{HostPlan, Reply, Request, receive, send};
 use crate::error::Failure;
-use crate::facts::{Facts, Membership};
+use crate::facts::Facts;
 use crate::paths;
-use crate::pki::{CertificateRequest, Signed, SigningRequest};
 use futures::FutureExt;
-use ingot_bundle::Digest;
 use ingot_engine::{Event, Report};
 use ingot_transport::{Exit, Host, Process, TransportError, quote, run, write_file};
 use std::net::IpAddr;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+mod blobs;
 mod cluster;
+mod membership;
 
 /// A conversation with the agent of one host.
 pub struct Session {
@@ -163,67 +162,6 @@ impl Session {
         .map(drop)
     }
 
-    /// Which of these blobs the host lacks.
-    ///
-    /// # Errors
-    /// When the connection breaks.
-    pub async fn missing(&mut self, digests: Vec<Digest>) -> Result<Vec<Digest>, Failure> {
-        match self.ask(&Request::MissingBlobs { digests }).await? {
-            Reply::Missing { digests } => Ok(digests),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Sends a blob; `progress` is told the bytes sent so far.
-    ///
-    /// # Errors
-    /// When the blob cannot be read, the connection breaks, or the host cannot keep it.
-    pub async fn put_blob(
-        &mut self,
-        digest: Digest,
-        size: u64,
-        mut blob: impl AsyncRead + Unpin,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), Failure> {
-        send(&mut self.process.stdin, &Request::PutBlob { digest, size })
-            .await
-            .map_err(|e| self.broken(e))?;
-        let mut sent = 0;
-        let mut buffer = vec![0; 256 << 10];
-        while sent < size {
-            let count = blob.read(&mut buffer).await.map_err(|error| {
-                Failure::text(
-                    crate::FailureKind::Input,
-                    format!("cannot read blob {digest} of the bundle: {error}"),
-                )
-            })?;
-            if count == 0 {
-                return Err(Failure::text(
-                    crate::FailureKind::Input,
-                    format!(
-                        "blob {digest} of the bundle ends after {sent} of {size} bytes; run `ingot bundle verify`"
-                    ),
-                ));
-            }
-            self.process
-                .stdin
-                .write_all(&buffer[..count])
-                .await
-                .map_err(|error| self.broken(error))?;
-            sent += count as u64;
-            progress(sent);
-        }
-        self.process
-            .stdin
-            .flush()
-            .await
-            .map_err(|error| self.broken(error))?;
-        match self.reply(&mut |_| {}).await? {
-            Reply::Done { .. } => Ok(()),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     /// What applying the states would change.
     ///
     /// # Errors
@@ -273,48 +211,6 @@ impl Session {
         }
     }
 
-    /// The authorities the host keeps.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn read_authority(&mut self) -> Result<Option<AuthorityFiles>, Failure> {
-        match self.ask(&Request::ReadAuthority).await? {
-            Reply::Authority { authority } => Ok(authority),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Gives the authorities to a control plane; returns how many files changed.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub async fn write_authority(&mut self, authority: AuthorityFiles) -> Result<usize, Failure> {
-        self.done(&Request::WriteAuthority { authority }).await
-    }
-
-    /// The certificates that are due on the host.
-    ///
-    /// # Errors
-    /// When keys cannot be made there.
-    pub async fn certificates_due(
-        &mut self,
-        wanted: Vec<CertificateRequest>,
-        trust: Vec<AuthorityFile>,
-    ) -> Result<Vec<SigningRequest>, Failure> {
-        match self.ask(&Request::Certificates { wanted, trust }).await? {
-            Reply::SigningRequests { requests } => Ok(requests),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Puts signed certificates in place.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub async fn install_certificates(&mut self, signed: Vec<Signed>) -> Result<usize, Failure> {
-        self.done(&Request::InstallCertificates { signed }).await
-    }
-
     /// Starts the kubelet of the host anew; its pods go on.
     ///
     /// # Errors
@@ -332,14 +228,6 @@ impl Session {
             Reply::Trouble { trouble } => Ok(trouble),
             other => Err(unexpected(&other)),
         }
-    }
-
-    /// Writes down which cluster the host belongs to.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub async fn join(&mut self, membership: Membership) -> Result<usize, Failure> {
-        self.done(&Request::Join { membership }).await
     }
 
     /// Removes everything; returns what could not be.

@@ -44,6 +44,15 @@ pub enum ComponentError {
     /// A document.
     #[error("cannot write a JSON document")]
     Json(#[from] serde_json::Error),
+    /// What it is made from is not what its cache key was computed from.
+    #[error(
+        "the sources of {what} changed while it was built, so nothing of it was kept; \
+         build again when nobody writes them"
+    )]
+    Changed {
+        /// The crate or train.
+        what: String,
+    },
     /// The version is not to be found.
     #[error(
         "{file}: version `{version}` names nothing among its sources; write go:<module>, \

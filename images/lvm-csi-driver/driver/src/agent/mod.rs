@@ -9,6 +9,7 @@ mod erase;
 mod formatted;
 mod growth;
 mod inventory;
+mod making;
 mod members;
 mod observe;
 mod perform;
@@ -40,6 +41,7 @@ pub struct Agent {
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
+    makings: making::Makings,
     pub(crate) formats: FormatRecords,
     members: members::Members,
     reserves: reserve::Reserves,
@@ -69,6 +71,7 @@ impl Agent {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
+            makings: making::Makings::default(),
             formats,
             members: members::Members::default(),
             reserves: reserve::Reserves::of(&config.pools),

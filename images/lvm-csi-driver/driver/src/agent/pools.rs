@@ -33,8 +33,10 @@ impl Agent {
     pub async fn prepare_pools(&self) -> Vec<(String, LvmError)> {
         // Side by side: a disk that hangs keeps no other pool waiting.
         let prepared = self.config.pools.iter().map(|pool| async move {
-            let done = self.prepare(pool).await;
-            done.err().map(|error| (pool.name.clone(), error))
+            self.makings.begin(&pool.volume_group);
+            let made = self.prepare(pool).await;
+            self.makings.end(&pool.volume_group, &made);
+            made.err().map(|error| (pool.name.clone(), error))
         });
         let troubles = join_all(prepared).await.into_iter().flatten().collect();
         self.publish_pools().await;
@@ -259,7 +261,11 @@ impl Agent {
                 let foreign = ours(pool, &group).err();
                 status.trouble = blocked.or(foreign).map(|error| error.to_string());
             }
-            Err(error) => status.trouble = Some(blocked.unwrap_or(error).to_string()),
+            Err(error) => {
+                let makings = &self.makings;
+                let found = blocked.unwrap_or(error);
+                status.trouble = Some(makings.trouble(&pool.name, &pool.volume_group, found));
+            }
         }
         if status.trouble.is_some() {
             status.space = Space::default();

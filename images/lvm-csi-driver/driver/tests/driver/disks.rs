@@ -232,5 +232,11 @@ async fn a_group_of_which_volumes_are_on_record_is_not_made_anew() {
         text.contains("is on none of the disks of pool thick, and 1 volumes of it are on record; it was not made anew; name its own disks again"),
         "{text}"
     );
+    // Who asks for a volume there is told the same, not that a disk may be missing.
+    let error = bed
+        .create(create("w", GIB, &THICK))
+        .await
+        .expect_err("not made");
+    assert!(error.message().contains("it was not made anew"), "{error}");
     assert!(other.run(&Command::Scan(vg())).is_err(), "it was made");
 }
