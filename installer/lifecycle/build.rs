@@ -8,24 +8,31 @@ fn main() {
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let here =
         PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let ours = |folder: &str| {
+        let folder = here.join(folder);
+        println!("cargo::rerun-if-changed={}", folder.display());
+        folder
+    };
     embed(
         "CATALOG",
-        &here.join("../../salt-free-states/catalog"),
+        &ours("../../salt-free-states/catalog"),
         &out.join("catalog.rs"),
         &|path| !path.components().any(|part| part.as_os_str() == "cases"),
     );
     embed(
         "MANIFESTS",
-        &here.join("manifests"),
+        &ours("manifests"),
         &out.join("manifests.rs"),
         &|_| true,
     );
     embed(
         "STORAGE_DEFINITIONS",
-        &here.join("../../images/lvm-csi-driver/crds"),
+        &ours("../../images/lvm-csi-driver/crds"),
         &out.join("storage_definitions.rs"),
         &|_| true,
     );
+    // go.sum says what is in the module. Its files are not watched: go unpacks them while this runs, and
+    // cargo would take what is newer than its start for a change.
     let trains = here.join("../../images/trains/storage");
     println!(
         "cargo::rerun-if-changed={}",
@@ -65,8 +72,8 @@ fn module(folder: &Path, scratch: &Path, module: &str) -> PathBuf {
     }
 }
 
+/// Writes names and contents of the files below `root` as a constant; they are not read again after that.
 fn embed(name: &str, root: &Path, into: &Path, keep: &dyn Fn(&Path) -> bool) {
-    println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     let mut pending = vec![root.to_path_buf()];
     while let Some(dir) = pending.pop() {
@@ -87,12 +94,9 @@ fn embed(name: &str, root: &Path, into: &Path, keep: &dyn Fn(&Path) -> bool) {
             .expect("below the root")
             .display()
             .to_string();
-        writeln!(
-            text,
-            "    ({relative:?}, include_str!({:?})),",
-            path.display().to_string()
-        )
-        .expect("to a String");
+        let content = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        writeln!(text, "    ({relative:?}, {content:?}),").expect("to a String");
     }
     text.push_str("];\n");
     std::fs::write(into, text).expect("OUT_DIR can be written");
