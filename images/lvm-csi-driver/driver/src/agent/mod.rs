@@ -114,7 +114,13 @@ impl Agent {
             .collect();
         let mut states = BTreeMap::new();
         for (uid, actor) in actors {
-            if let Some(state) = actor.lock().await.state() {
+            let state = actor.lock().await.state();
+            drop(actor);
+            if state == Some(State::Absent) {
+                // Whoever brought it there may have found it held here.
+                self.forget(uid);
+            }
+            if let Some(state) = state {
                 states.insert(uid, state);
             }
         }

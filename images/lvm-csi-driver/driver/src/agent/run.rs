@@ -174,22 +174,15 @@ impl Agent {
     }
 
     async fn retry_parked(self: &Arc<Self>) {
-        let parked = {
-            let actors: Vec<_> = self
-                .actors()
+        // None is taken out of the map: held outside, one that is done could not be forgotten meanwhile.
+        let parked: BTreeSet<VolumeUid> = {
+            let actors = self.actors();
+            // One that is at work is not parked.
+            let parked = actors
                 .iter()
-                .map(|(uid, a)| (*uid, Arc::clone(a)))
-                .collect();
-            let mut parked = BTreeSet::new();
-            for (uid, actor) in actors {
-                // One that is at work is not parked.
-                if actor.try_lock().is_ok_and(|actor| actor.parked())
-                    && !self.erasures.under_way(uid)
-                {
-                    parked.insert(uid);
-                }
-            }
-            parked
+                .filter(|(_, actor)| actor.try_lock().is_ok_and(|actor| actor.parked()));
+            let uids = parked.map(|(uid, _)| *uid);
+            uids.filter(|uid| !self.erasures.under_way(*uid)).collect()
         };
         if parked.is_empty() {
             return;
