@@ -25,6 +25,7 @@ fn sources_that_change_while_they_are_compiled_are_refused_and_built_again() -> 
     let at = |name: &str| folder.path().join(name);
     fs::create_dir_all(at("src"))?;
     fs::create_dir_all(at("images/part"))?;
+    fs::create_dir_all(at("images/trains"))?;
     for (name, text) in [
         ("Cargo.toml", MANIFEST),
         ("Cargo.lock", LOCK),
