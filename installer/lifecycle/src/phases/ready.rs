@@ -3,12 +3,12 @@
 
 use super::control_plane;
 use crate::agent::Session;
-use crate::agent::kube::{ClusterStatus, PodStatus};
+use crate::agent::kube::{ClusterStatus, NodeStatus, PodStatus};
 use crate::driver::{Driver, Unanswered};
 use crate::error::Failure;
 use crate::event::Event;
 use crate::manifests;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 const PHASE: &str = "ready";
@@ -28,7 +28,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     );
     let dns = driver.cluster.dns_address().map(|address| (address, name));
     let mut woken = Woken::default();
-    let status = async |session: &mut Session| session.kube_status(dns.clone()).await;
+    let status = async |session: &mut Session| session.kube_status(None).await;
+    // A question that nobody can answer yet takes seconds, in which the rest grows old.
+    let with_dns = async |session: &mut Session| session.kube_status(dns.clone()).await;
+    let mut asks_dns = false;
     if let Ok((_, status)) = driver.ask(status).await {
         woken.wake(driver, &status).await;
     }
@@ -50,7 +53,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             .values()
             .map(|machine| machine.node.clone())
             .collect();
-        let answer = driver.ask(status).await;
+        let answer = match asks_dns {
+            true => driver.ask(with_dns).await,
+            false => driver.ask(status).await,
+        };
         let (via, mut missing) = match &answer {
             Ok((via, status)) => (via.clone(), missing(status, &wanted)),
             Err(unanswered) if driver.any_control_plane().is_none() => {
@@ -67,6 +73,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
                     Err(failure) => missing.push(format!("labels of the nodes: {failure}")),
                 }
             }
+        }
+        if missing.is_empty() && labelled && !asks_dns {
+            asks_dns = true;
+            continue;
         }
         if missing.is_empty() && labelled {
             let pods = answer.iter().flat_map(|(_, status)| &status.pods);
@@ -143,28 +153,40 @@ fn silent(unanswered: &Unanswered) -> Vec<String> {
 /// `initializeCSINode`). One that starts now does so at once.
 #[derive(Default)]
 struct Woken {
-    to_register: BTreeSet<String>,
+    to_register: BTreeMap<String, Instant>,
     to_make_csi_node: BTreeSet<String>,
 }
+
+/// How long what a Node says may still be from before its kubelet was started anew.
+const STALE: Duration = Duration::from_secs(6);
 
 impl Woken {
     async fn wake(&mut self, driver: &mut Driver, status: &ClusterStatus) {
         let mut asked = Vec::new();
         for (name, machine) in &mut driver.machines {
             let node = status.nodes.iter().find(|node| node.name == *name);
-            let first = match node {
-                None => self.to_register.insert(name.clone()),
-                Some(node) if !node.ready && node.reason.contains(CSI_NODE) => {
-                    self.to_make_csi_node.insert(name.clone())
-                }
-                Some(_) => false,
-            };
-            if first {
+            if self.wakes(name, node, Instant::now()) {
                 asked.push(machine.session.restart_kubelet());
             }
         }
         // One that cannot be restarted is waited for like the others, and named when it does not come.
         futures::future::join_all(asked).await;
+    }
+
+    /// Whether the kubelet of a node is to be started anew now.
+    fn wakes(&mut self, name: &str, node: Option<&NodeStatus>, now: Instant) -> bool {
+        let before = self.to_register.get(name).copied();
+        match node {
+            None if before.is_none() => {
+                self.to_register.insert(name.to_owned(), now);
+                true
+            }
+            Some(node) if !node.ready && node.reason.contains(CSI_NODE) => {
+                let stale = before.is_some_and(|at| now.duration_since(at) < STALE);
+                !stale && self.to_make_csi_node.insert(name.to_owned())
+            }
+            _ => false,
+        }
     }
 }
 
@@ -206,4 +228,40 @@ fn missing(status: &ClusterStatus, wanted: &[ingot_cluster::Node]) -> Vec<String
         missing.push(format!("the cluster's DNS: {reason}"));
     }
     missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubelet_is_started_anew_once_for_each_reason_and_not_for_what_the_last_one_said() {
+        let begin = Instant::now();
+        let second = Duration::from_secs(1);
+        let says = |reason: &str| NodeStatus {
+            name: "a".into(),
+            ready: false,
+            reason: reason.into(),
+            version: String::new(),
+            roles: Vec::new(),
+        };
+        let no_csi_node =
+            says("CSINode is not yet initialized: failed to initialize CSINode: timed out");
+        let no_network = says("no network plugin");
+        let mut woken = Woken::default();
+        let mut wakes = |node, after| woken.wakes("a", node, begin + after);
+        assert!(wakes(None, Duration::ZERO));
+        assert!(!wakes(None, second));
+        assert!(!wakes(Some(&no_network), second));
+        assert!(
+            !wakes(Some(&no_csi_node), second),
+            "its predecessor said so"
+        );
+        assert!(wakes(Some(&no_csi_node), STALE));
+        assert!(!wakes(Some(&no_csi_node), STALE * 2));
+
+        // One that registered in time and has no CSINode has no predecessor.
+        assert!(woken.wakes("b", Some(&no_csi_node), begin));
+        assert!(!woken.wakes("b", Some(&no_csi_node), begin + STALE));
+    }
 }

@@ -2,10 +2,10 @@
 //! ready for it.
 
 use super::{client, words};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::core::{ApiResource, GroupVersionKind, Status, TypeMeta};
 use serde::Deserialize;
 
 /// The name under which our fields are owned (server-side apply).
@@ -22,12 +22,36 @@ pub enum ApplyError {
     Failed(String),
 }
 
-/// 400 and 422 speak of the object (Kubernetes API conventions, "HTTP Status codes").
+/// 400 and 422 speak of the object (Kubernetes API conventions, "HTTP Status codes"), but for one thing.
 fn refusal(what: &str, error: &kube::Error) -> ApplyError {
     let text = format!("the API server refuses {what}: {}", words(error));
     match error {
-        kube::Error::Api(status) if matches!(status.code, 400 | 422) => ApplyError::Invalid(text),
+        kube::Error::Api(status) if matches!(status.code, 400 | 422) && !address_taken(status) => {
+            ApplyError::Invalid(text)
+        }
         _ => ApplyError::Failed(text),
+    }
+}
+
+/// Whether the address that a Service asks for is said to be taken. An API server that dies, or loses
+/// its client, between the address and the Service leaves the address behind, and frees it a minute
+/// later (kubernetes/pkg/registry/core/service/ipallocator/controller).
+fn address_taken(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let taken = "provided IP is already allocated";
+    causes
+        .into_iter()
+        .any(|cause| cause.field.starts_with("spec.clusterIP") && cause.message.contains(taken))
+}
+
+/// All that was refused, as one refusal: final if one of them is.
+fn together(refusals: &[ApplyError]) -> ApplyError {
+    let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    let text = texts.join("; ");
+    let is_final = |refusal: &ApplyError| matches!(refusal, ApplyError::Invalid(_));
+    match refusals.iter().any(is_final) {
+        true => ApplyError::Invalid(text),
+        false => ApplyError::Failed(text),
     }
 }
 
@@ -38,7 +62,7 @@ fn malformed(error: &dyn std::fmt::Display) -> ApplyError {
 /// Applies all objects of `manifests` (YAML documents); returns those that were created or changed.
 ///
 /// # Errors
-/// The first object that the API server refuses.
+/// All objects of the first rank in which the API server refuses one.
 pub async fn apply(manifests: &str) -> Result<Vec<String>, ApplyError> {
     let client = client().await.map_err(ApplyError::Failed)?;
     let mut objects: Vec<DynamicObject> = Vec::new();
@@ -52,12 +76,23 @@ pub async fn apply(manifests: &str) -> Result<Vec<String>, ApplyError> {
     objects.sort_by_key(rank);
     let mut changed = Vec::new();
     for batch in objects.chunk_by(|a, b| rank(a) == rank(b)) {
-        let applied: Vec<Option<String>> = stream::iter(batch.to_vec())
+        // Each is waited for, whatever became of the others: an API server whose client turns away in
+        // the middle of a request may leave half of it done.
+        let applied: Vec<Result<Option<String>, ApplyError>> = stream::iter(batch.to_vec())
             .map(|object| apply_one(&client, object))
             .buffer_unordered(8)
-            .try_collect()
-            .await?;
-        changed.extend(applied.into_iter().flatten());
+            .collect()
+            .await;
+        let mut refusals = Vec::new();
+        for one in applied {
+            match one {
+                Ok(name) => changed.extend(name),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if !refusals.is_empty() {
+            return Err(together(&refusals));
+        }
     }
     changed.sort();
     Ok(changed)
@@ -110,7 +145,7 @@ fn content(mut object: DynamicObject) -> DynamicObject {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApplyError, refusal};
+    use super::{ApplyError, refusal, together};
     use kube::core::Status;
 
     fn answer(code: u16) -> ApplyError {
@@ -130,5 +165,39 @@ mod tests {
         for code in [404, 403, 409, 429, 500, 503] {
             assert!(matches!(answer(code), ApplyError::Failed(_)), "{code}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_taken_may_be_free_a_minute_later() {
+        let refused = |field: &str, message: &str| {
+            let status: Status = serde_json::from_value(serde_json::json!({
+                "status": "Failure",
+                "reason": "Invalid",
+                "code": 422,
+                "details": { "causes": [
+                    { "reason": "FieldValueInvalid", "message": message, "field": field }
+                ] },
+            }))
+            .expect("a Status of the API");
+            refusal("Service dns", &kube::Error::Api(Box::new(status)))
+        };
+        let taken = "Invalid value: [\"10.96.0.10\"]: failed to allocate IP 10.96.0.10: provided IP is already allocated";
+        let outside = "Invalid value: [\"10.0.0.10\"]: failed to allocate IP 10.0.0.10: the provided IP is not in the valid range";
+        let is_final = |answer| matches!(answer, ApplyError::Invalid(_));
+        assert!(!is_final(refused("spec.clusterIPs", taken)));
+        assert!(is_final(refused("spec.clusterIPs", outside)));
+        assert!(is_final(refused("spec.ports", taken)));
+    }
+
+    #[test]
+    fn everything_refused_is_told_and_one_that_is_final_makes_it_so() {
+        let late = ApplyError::Failed("b is not there yet".into());
+        let wrong = ApplyError::Invalid("a is wrong".into());
+        let told = "b is not there yet; a is wrong";
+        assert_eq!(
+            together(&[late.clone(), wrong]),
+            ApplyError::Invalid(told.into())
+        );
+        assert_eq!(together(&[late.clone()]), late);
     }
 }

@@ -1,7 +1,13 @@
 //! Asks a DNS server for one address record (RFC 1035, section 4), to see whether it answers.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
+
+/// How often a question is put, and how long an answer is waited for each time: what is not answered
+/// was lost on a way that may be there a moment later.
+const ATTEMPTS: u32 = 8;
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Whether `server` knows an IPv4 address of `name`.
 ///
@@ -15,17 +21,23 @@ pub fn resolves(server: SocketAddr, name: &str) -> Result<(), String> {
     })
     .map_err(|e| e.to_string())?;
     socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
+        .set_read_timeout(Some(PATIENCE))
         .map_err(|e| e.to_string())?;
-    socket
-        .connect(server)
-        .and_then(|()| socket.send(&query(name)))
-        .map_err(|e| format!("cannot ask {server}: {e}"))?;
+    let unasked = |error| format!("cannot ask {server}: {error}");
+    socket.connect(server).map_err(unasked)?;
     let mut answer = [0; 512];
-    let length = socket
-        .recv(&mut answer)
-        .map_err(|_| format!("{server} does not answer"))?;
-    judge(&answer[..length]).map_err(|reason| format!("{server} {reason}"))
+    for _ in 0..ATTEMPTS {
+        socket.send(&query(name)).map_err(unasked)?;
+        match socket.recv(&mut answer) {
+            Ok(length) => {
+                return judge(&answer[..length]).map_err(|reason| format!("{server} {reason}"));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // Nobody is behind that address now; whoever asks comes again.
+            Err(_) => break,
+        }
+    }
+    Err(format!("{server} does not answer"))
 }
 
 const ID: [u8; 2] = *b"ig";
