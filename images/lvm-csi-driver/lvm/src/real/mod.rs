@@ -6,6 +6,7 @@
 
 mod argv;
 mod cgroup;
+mod ends;
 mod hold;
 mod lvm;
 mod members;
@@ -151,6 +152,10 @@ impl Real {
 
     fn probe(device: &Device) -> Result<Found, LvmError> {
         Self::size(device)?;
+        // What cannot be read is for the program to tell of.
+        if ends::are_blank(&device.path()).unwrap_or(false) {
+            return Ok(Found::Blank);
+        }
         let answer = Program::new("blkid")
             .args(["--probe", "--output", "export"])
             .arg(device.path())
