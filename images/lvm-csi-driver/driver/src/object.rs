@@ -1,110 +1,23 @@
 //! The objects through which controller and agents speak: intent by the one, report by the other.
 
 mod disk;
+mod group;
+mod key;
+mod pool;
 mod quarantined;
 
 pub use disk::{Disk, DiskHealth, DiskId};
+pub use group::GroupSnapshot;
+pub use key::{Key, ObjectKind};
+pub use pool::NodePool;
 pub use quarantined::Quarantined;
 
-use ingot_lvm::{Filesystem, Kind, Layout, Limits, Space, ThinGuard};
+use ingot_lvm::{Filesystem, Kind, Layout, Limits};
 use ingot_volume_brain::{
     Bytes, Intent, LvName, NameHash, NodeName, Report, Version, VgName, VolumeUid,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
-
-/// Kinds of objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ObjectKind {
-    /// A volume.
-    Volume,
-    /// A snapshot.
-    Snapshot,
-    /// Snapshots that were taken together.
-    Group,
-    /// A pool on a node.
-    Pool,
-    /// A disk of a node.
-    Disk,
-}
-
-impl ObjectKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Volume,
-        Self::Snapshot,
-        Self::Group,
-        Self::Pool,
-        Self::Disk,
-    ];
-
-    /// Its plural, as paths have it.
-    pub fn plural(self) -> &'static str {
-        match self {
-            Self::Volume => "volumes",
-            Self::Snapshot => "snapshots",
-            Self::Group => "groupsnapshots",
-            Self::Pool => "nodepools",
-            Self::Disk => "disks",
-        }
-    }
-}
-
-/// Kind and name: one object at a time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// The kind.
-    pub kind: ObjectKind,
-    /// The name within the kind.
-    pub name: String,
-}
-
-impl Key {
-    /// The object of a volume or snapshot with that CSI name: one name, one object.
-    pub fn named(kind: Kind, name: NameHash) -> Self {
-        match kind {
-            Kind::Volume => Self {
-                kind: ObjectKind::Volume,
-                name: format!("v-{name}"),
-            },
-            Kind::Snapshot => Self {
-                kind: ObjectKind::Snapshot,
-                name: format!("s-{name}"),
-            },
-        }
-    }
-
-    /// The object of a group of snapshots.
-    pub fn group(name: NameHash) -> Self {
-        Self {
-            kind: ObjectKind::Group,
-            name: format!("g-{name}"),
-        }
-    }
-
-    /// The object of a pool on a node.
-    pub fn pool(node: &NodeName, pool: &str) -> Self {
-        Self {
-            kind: ObjectKind::Pool,
-            name: format!("{pool}.{node}"),
-        }
-    }
-
-    /// The object of a disk of a node.
-    pub fn disk(node: &NodeName, disk: &DiskId) -> Self {
-        Self {
-            kind: ObjectKind::Disk,
-            name: format!("{node}.{disk}"),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.plural(), self.name)
-    }
-}
 
 /// What a volume begins as a copy of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,66 +160,6 @@ impl fmt::Display for VolumeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.key().name, self.uid)
     }
-}
-
-/// Snapshots that were asked for together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GroupSnapshot {
-    /// This life of it.
-    pub uid: VolumeUid,
-    /// Its CSI name.
-    pub csi_name: String,
-    /// The ids of the volumes, sorted.
-    pub volumes: Vec<String>,
-    /// The CSI names of the snapshots, in the order of the volumes.
-    pub snapshots: Vec<String>,
-    /// Seconds since 1970 when it was asked for.
-    pub created: u64,
-}
-
-impl GroupSnapshot {
-    /// Its CSI id.
-    pub fn id(&self) -> String {
-        format!("g-{}-{}", NameHash::of(&self.csi_name), self.uid)
-    }
-
-    /// The key that an id names, and the life.
-    pub fn parse(id: &str) -> Option<(Key, VolumeUid)> {
-        let (name, uid) = id.strip_prefix("g-")?.split_once('-')?;
-        Some((Key::group(name.parse().ok()?), uid.parse().ok()?))
-    }
-}
-
-/// What an agent publishes of a pool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NodePool {
-    /// The node.
-    pub node: NodeName,
-    /// Further labels by which the node is found.
-    #[serde(default)]
-    pub topology: BTreeMap<String, String>,
-    /// The configured pool.
-    pub pool: String,
-    /// Its volume group.
-    pub vg: VgName,
-    /// Its thin pool, if it has one.
-    pub thin: Option<LvName>,
-    /// When the thin pool stops.
-    #[serde(default)]
-    pub guard: ThinGuard,
-    /// What is free.
-    pub space: Space,
-    /// What is in it and nobody's.
-    #[serde(default)]
-    pub quarantined: Vec<Quarantined>,
-    /// What will be free when it shows nothing any more of what its disks held before.
-    #[serde(default)]
-    pub overwriting: Bytes,
-    /// Why nothing can be made in it now.
-    #[serde(default)]
-    pub trouble: Option<String>,
 }
 
 /// Any object.

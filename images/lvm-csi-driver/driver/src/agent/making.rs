@@ -4,7 +4,7 @@
 //! pool was made for the first time.
 
 use ingot_lvm::LvmError;
-use ingot_volume_brain::VgName;
+use ingot_volume_brain::{LvName, VgName};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -44,11 +44,24 @@ impl Makings {
         match self.all().get(vg) {
             None => found.to_string(),
             Some(Making::Failed(error)) => error.to_string(),
-            Some(Making::UnderWay) => format!(
-                "pool {pool} is being made; it takes volumes as soon as its volume group {vg} is there"
-            ),
+            Some(Making::UnderWay) => being_made(pool, &format!("volume group {vg}")),
         }
     }
+
+    /// Why a group has not the thin pool that its pool is configured with.
+    pub(super) fn lacks_thin(&self, pool: &str, vg: &VgName, thin: &LvName) -> String {
+        match self.all().get(vg) {
+            None => format!(
+                "volume group {vg} has no thin pool {thin}; start the agent of this node again to have an empty one made"
+            ),
+            Some(Making::Failed(error)) => error.to_string(),
+            Some(Making::UnderWay) => being_made(pool, &format!("thin pool {vg}/{thin}")),
+        }
+    }
+}
+
+fn being_made(pool: &str, what: &str) -> String {
+    format!("pool {pool} is being made; it takes volumes as soon as its {what} is there")
 }
 
 #[cfg(test)]
@@ -68,6 +81,10 @@ mod tests {
         assert_eq!(says(missing()), making);
         // What else is wrong with it is not hidden by that.
         assert_eq!(says(LvmError::Crashed), LvmError::Crashed.to_string());
+        let thin = LvName::new("pool").expect("a name");
+        let lacks = || makings.lacks_thin("fast", &vg, &thin);
+        let making = "pool fast is being made; it takes volumes as soon as its thin pool ingot-fast/pool is there";
+        assert_eq!(lacks(), making);
 
         let refused = LvmError::Invalid {
             what: "the disk holds ext4".into(),
@@ -75,9 +92,11 @@ mod tests {
         };
         makings.end(&vg, &Err(refused.clone()));
         assert_eq!(says(missing()), refused.to_string());
+        assert_eq!(lacks(), refused.to_string());
 
         makings.begin(&vg);
         makings.end(&vg, &Ok(()));
         assert_eq!(says(missing()), missing().to_string());
+        assert!(lacks().starts_with("volume group ingot-fast has no thin pool pool; start"));
     }
 }

@@ -259,7 +259,13 @@ impl Agent {
                 status.quarantined = Quarantined::of(&group);
                 status.overwriting = Self::kept_apart(&group);
                 let foreign = ours(pool, &group).err();
-                status.trouble = blocked.or(foreign).map(|error| error.to_string());
+                let known = blocked.or(foreign).map(|error| error.to_string());
+                let lacking = thin.filter(|thin| group.lv(&thin.pool).is_none());
+                let lacking = lacking.map(|thin| {
+                    let vg = &pool.volume_group;
+                    self.makings.lacks_thin(&pool.name, vg, &thin.pool)
+                });
+                status.trouble = known.or(lacking);
             }
             Err(error) => {
                 let makings = &self.makings;
