@@ -4,10 +4,7 @@
 
 mod spec;
 
-pub use spec::{
-    CargoBinary, CargoSpec, Cgo, ComponentSpec, DebSpec, GoBinary, GoSpec, ImageSpec, OciSpec,
-    SourceSpec,
-};
+pub use spec::{CargoSpec, Cgo, ComponentSpec, DebSpec, GoBinary, GoSpec, OciSpec, SourceSpec};
 
 use ingot_bundle::Kind;
 use serde::Deserialize;
