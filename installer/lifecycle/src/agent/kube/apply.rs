@@ -198,6 +198,6 @@ mod tests {
             together(&[late.clone(), wrong]),
             ApplyError::Invalid(told.into())
         );
-        assert_eq!(together(&[late.clone()]), late);
+        assert_eq!(together(std::slice::from_ref(&late)), late);
     }
 }
