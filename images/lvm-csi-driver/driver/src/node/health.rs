@@ -102,16 +102,16 @@ impl NodeService {
                     }
                     let full = pool.thin.as_ref().and_then(|thin| {
                         let usage = group.lv(&thin.pool)?.thin?;
-                        let fullest = usage.data.max(usage.metadata);
-                        (fullest >= thin.guard.stop).then_some(fullest)
+                        (usage.data.max(usage.metadata) >= thin.guard.stop).then_some(usage)
                     });
-                    if let Some(fill) = full {
+                    if let Some(usage) = full {
                         say(
                             StorageHealthErrorType::StorageDegraded,
                             "PoolFull",
                             format!(
-                                "its thin pool is full to {:.0} %; add a disk or delete volumes",
-                                fill * 100.0
+                                "its thin pool is full to {:.0} % (metadata {:.0} %); add a disk, or delete volumes or snapshots",
+                                usage.data * 100.0,
+                                usage.metadata * 100.0
                             ),
                         );
                     }
