@@ -34,6 +34,13 @@ pub enum UndoStep {
     RemoveDirectory { path: PathBuf },
     /// Removes a directory that is ours alone, with all it holds.
     RemoveTree { path: PathBuf },
+    /// Puts back a directory that was removed.
+    RestoreDirectory {
+        path: PathBuf,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
     /// Puts back the ownership of a directory.
     SetOwnership {
         path: PathBuf,
@@ -166,6 +173,17 @@ fn walk(step: &UndoStep, system: &System, saved: &Saved) -> Result<(), ResourceE
         },
         UndoStep::RemoveTree { path } => {
             absent_is_fine(std::fs::remove_dir_all(system.path(path))).map_err(io("remove", path))
+        }
+        UndoStep::RestoreDirectory {
+            path,
+            mode,
+            uid,
+            gid,
+        } => {
+            let at = system.path(path);
+            std::fs::create_dir_all(&at)
+                .and_then(|()| own(&at, *mode, *uid, *gid))
+                .map_err(io("restore", path))
         }
         UndoStep::SetOwnership {
             path,

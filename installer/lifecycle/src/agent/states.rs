@@ -113,6 +113,7 @@ pub fn write_files(files: &[(String, String, u32)]) -> Result<usize, String> {
                 owner: "root".into(),
                 group: "root".into(),
                 exclusive: false,
+                entries: None,
             };
             declared.push(declare(
                 directory.clone(),

@@ -42,7 +42,7 @@ fn every_mistake_is_named_with_its_place() {
     );
     assert_eq!(
         refusal("resources:\n  - id: a\n    directory: {path: /x, mod: '0755'}\n"),
-        "s/state.yaml:2: `a` is not a valid `directory`: unknown field `mod`, expected one of `path`, `mode`, `owner`, `group`, `exclusive`"
+        "s/state.yaml:2: `a` is not a valid `directory`: unknown field `mod`, expected one of `path`, `mode`, `owner`, `group`, `exclusive`, `entries`"
     );
     assert_eq!(
         refusal("resources:\n  - id: a\n    directory: {path: x}\n"),

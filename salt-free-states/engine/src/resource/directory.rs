@@ -1,6 +1,7 @@
-//! `directory`: a directory with given mode, owner and group. Its content is not managed.
+//! `directory`: a directory with given mode, owner and group. Its content is not managed, but it may
+//! say which entries it may have.
 
-use super::{Kind, Mode, ResourceError, Status, absolute, io, ownership};
+use super::{Kind, Mode, ResourceError, Status, absolute, io, ownership, removal};
 use crate::change::Change;
 use crate::journal::Saved;
 use crate::system::System;
@@ -29,6 +30,22 @@ pub struct Directory {
     /// Everything that will ever lie in it is ours: undo removes it with its content.
     #[serde(default)]
     pub exclusive: bool,
+    /// The only entries it may have: others are removed, and put back by undo. Without it, all may stay.
+    #[serde(default)]
+    pub entries: Option<Vec<String>>,
+}
+
+impl Directory {
+    /// Entries that may not be there, sorted.
+    fn unwanted(&self, system: &System) -> Result<Vec<PathBuf>, ResourceError> {
+        let Some(wanted) = &self.entries else {
+            return Ok(Vec::new());
+        };
+        let found = removal::entries(system, &self.path)?.into_iter();
+        Ok(found
+            .filter(|path| !wanted.iter().any(|name| path.ends_with(name)))
+            .collect())
+    }
 }
 
 fn default_mode() -> Mode {
@@ -50,24 +67,30 @@ impl Kind for Directory {
                 "{} is a file where a directory is wanted; move it away",
                 self.path.display()
             ))),
-            Ok(_) => Ok(Status::from_changes(ownership::compare(
-                system,
-                &self.path,
-                self.mode,
-                &self.owner,
-                &self.group,
-            )?)),
+            Ok(_) => {
+                let mut changes =
+                    ownership::compare(system, &self.path, self.mode, &self.owner, &self.group)?;
+                for path in self.unwanted(system)? {
+                    changes.push(Change::remove("entries", path.display().to_string()));
+                }
+                Ok(Status::from_changes(changes))
+            }
         }
     }
 
-    fn way_back(&self, system: &System, _saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {
+    fn way_back(&self, system: &System, saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {
         if let Ok(meta) = std::fs::metadata(system.path(&self.path)) {
-            return Ok(vec![UndoStep::SetOwnership {
+            let mut steps = Vec::new();
+            for path in self.unwanted(system)? {
+                removal::way_back(system, saved, &path, &mut steps)?;
+            }
+            steps.push(UndoStep::SetOwnership {
                 path: self.path.clone(),
                 mode: meta.permissions().mode() & 0o7777,
                 uid: meta.uid(),
                 gid: meta.gid(),
-            }]);
+            });
+            return Ok(steps);
         }
         // Parents that are made on the way go as well; undo goes from the last step to the first.
         let missing: Vec<_> = self
@@ -89,6 +112,9 @@ impl Kind for Directory {
     fn change(&self, system: &System) -> Result<(), ResourceError> {
         let at = system.path(&self.path);
         std::fs::create_dir_all(&at).map_err(io("create", &self.path))?;
-        ownership::set(system, &self.path, &at, self.mode, &self.owner, &self.group)
+        ownership::set(system, &self.path, &at, self.mode, &self.owner, &self.group)?;
+        self.unwanted(system)?
+            .iter()
+            .try_for_each(|path| removal::remove(system, path))
     }
 }

@@ -16,6 +16,7 @@ mod kernel_module;
 mod mount;
 mod ownership;
 mod package;
+mod removal;
 pub(crate) mod service;
 mod swap;
 mod symlink;

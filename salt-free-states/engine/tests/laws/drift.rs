@@ -21,6 +21,14 @@ const DRIFTS: &[Drift] = &[
         &["mode"],
     ),
     (
+        "directory: {path: /srv/d, entries: [mine]}",
+        |bench| {
+            std::fs::create_dir_all(bench.at("srv/d/mine")).unwrap();
+            std::fs::create_dir_all(bench.at("srv/d/old/deep")).unwrap();
+        },
+        &["entries"],
+    ),
+    (
         "symlink: {path: /srv/l, target: r}",
         |bench| std::fs::remove_file(bench.at("srv/l")).unwrap(),
         &["target"],
@@ -249,4 +257,19 @@ fn drift_of_a_mount_is_named_and_what_others_mounted_is_refused() {
         refusal(&bench),
         "/etc/fstab has another entry for /srv: `/dev/z /srv ext4 defaults 0 2`, and `tmpfs /srv tmpfs nosuid,mode=700 0 0` is wanted; remove the entry or change the state"
     );
+}
+
+#[test]
+fn drift_of_the_owner_of_a_directory_is_named() {
+    if !nix::unistd::Uid::effective().is_root() {
+        // Only root can give a directory away.
+        return;
+    }
+    let bench = Bench::new();
+    let graph = bench.graph("  - id: a\n    directory: {path: /srv/d}\n");
+    bench.apply(&graph);
+    std::os::unix::fs::chown(bench.at("srv/d"), Some(65534), Some(12)).unwrap();
+    assert_eq!(bench.drift(&graph), ["owner", "group"]);
+    bench.apply(&graph);
+    assert_eq!(bench.drift(&graph), [""; 0]);
 }

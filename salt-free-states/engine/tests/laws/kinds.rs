@@ -7,6 +7,8 @@ const KINDS: &[&str] = &[
     "  - id: a\n    file: {path: /etc/fstab, content: 'mine'}\n",
     "  - id: a\n    directory: {path: /var/lib/deep/er, mode: '0700'}\n",
     "  - id: a\n    directory: {path: /srv, mode: '0711'}\n",
+    "  - id: a\n    directory: {path: /var, entries: [lib]}\n",
+    "  - id: a\n    directory: {path: /etc, entries: [passwd]}\n",
     "  - id: a\n    symlink: {path: /srv/current, target: releases/1}\n",
     "  - id: a\n    sysctl: {key: net.ipv4.ip_forward, value: '1'}\n",
     "  - id: a\n    kernel_module: {name: overlay}\n",
