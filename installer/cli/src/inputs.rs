@@ -50,7 +50,11 @@ impl ClusterInput {
         for warning in &loaded.warnings {
             eprintln!("{warning}");
         }
-        Ok(loaded.cluster)
+        let mut cluster = loaded.cluster;
+        cluster.read_authorities().map_err(|wrong| {
+            Failure::text(FailureKind::Input, format!("{name}: {}", wrong.join("\n")))
+        })?;
+        Ok(cluster)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the program says when it is given something wrong: whole outputs as golden files, exit codes, and
 //! no host touched. `UPDATE_GOLDEN=1` rewrites them.
 
+use ingot_bundle::Kind;
 use ingot_bundle::testing::{TestBundle, TestKey};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,9 +15,28 @@ spec:
     - { name: n1, address: 192.0.2.7, roles: [control-plane, worker], ssh: { host: 127.0.0.1, port: 1 } }
 ";
 
+/// A bundle with everything a cluster needs.
+fn complete() -> TestBundle {
+    let part = |name: &&str| {
+        (
+            (*name).to_owned(),
+            Kind::HostBinaries,
+            vec![name.as_bytes().to_vec()],
+        )
+    };
+    TestBundle {
+        components: ingot_lifecycle::settings::REQUIRED
+            .iter()
+            .map(part)
+            .collect(),
+        ..TestBundle::default()
+    }
+}
+
 /// A directory with a good cluster.yaml, a private key, a signed bundle and its public key.
 struct Site {
     dir: tempfile::TempDir,
+    key: TestKey,
 }
 
 impl Site {
@@ -29,11 +49,11 @@ impl Site {
         std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
         let key = TestKey::generate().unwrap();
         std::fs::create_dir(at("bundle")).unwrap();
-        TestBundle::default().write(&at("bundle"), &key).unwrap();
+        complete().write(&at("bundle"), &key).unwrap();
         std::fs::write(at("vendor.pub"), key.public_file().unwrap()).unwrap();
         let other = TestKey::generate().unwrap();
         std::fs::write(at("other.pub"), other.public_file().unwrap()).unwrap();
-        Self { dir }
+        Self { dir, key }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -143,6 +163,28 @@ fn the_description_of_the_cluster() {
 }
 
 #[test]
+fn the_authorities_of_registries() {
+    let site = Site::new();
+    let registries = "spec:
+  registries:
+    - { host: a.example.org, caFile: ca.der }
+    - { host: b.example.org, caFile: ca.pem }
+";
+    std::fs::write(site.at("ca.der"), "0\u{82}").unwrap();
+    std::fs::write(site.at("ca.pem"), [0x30, 0x82, 0xff]).unwrap();
+    std::fs::write(
+        site.at("registries.yaml"),
+        GOOD.replace("spec:\n", registries),
+    )
+    .unwrap();
+    site.refuses(
+        "registry-ca-wrong",
+        2,
+        &with(&["plan", "-c", "registries.yaml"], &BUNDLE),
+    );
+}
+
+#[test]
 fn the_bundle() {
     let site = Site::new();
     site.refuses(
@@ -175,6 +217,43 @@ fn the_bundle() {
     );
     std::fs::remove_file(site.at("bundle/bundle.json.minisig")).unwrap();
     site.refuses("unsigned", 2, &with(&["bootstrap"], &BUNDLE));
+}
+
+#[test]
+fn a_bundle_that_is_not_for_this_cluster() {
+    let site = Site::new();
+    let replace = |bundle: TestBundle| {
+        std::fs::remove_dir_all(site.at("bundle")).unwrap();
+        std::fs::create_dir(site.at("bundle")).unwrap();
+        bundle.write(&site.at("bundle"), &site.key).unwrap();
+    };
+    let mut incomplete = complete();
+    incomplete
+        .components
+        .retain(|(name, _, _)| !["etcd", "kubelet"].contains(&name.as_str()));
+    replace(incomplete);
+    // Host 192.0.2.7 is never asked: the port it is reached at refuses, which would be exit code 3.
+    for verb in ["bootstrap", "apply", "plan"] {
+        site.refuses(
+            &format!("component-missing-{verb}"),
+            2,
+            &with(&[verb], &BUNDLE),
+        );
+    }
+    replace(TestBundle {
+        architecture: "arm64".into(),
+        ..complete()
+    });
+    site.refuses("wrong-architecture", 2, &with(&["bootstrap"], &BUNDLE));
+    replace(complete());
+    let path = site.at("bundle/bundle.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let newer = text.replacen("\"formatVersion\": 1", "\"formatVersion\": 99", 1);
+    assert_ne!(text, newer, "the manifest says its format otherwise");
+    std::fs::write(&path, &newer).unwrap();
+    let signature = site.key.sign(newer.as_bytes()).unwrap();
+    std::fs::write(site.at("bundle/bundle.json.minisig"), signature).unwrap();
+    site.refuses("newer-format", 2, &with(&["bootstrap"], &BUNDLE));
 }
 
 #[test]

@@ -50,6 +50,40 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_control_plane())
     }
 
+    /// Reads the CA certificates of registries, which servers are given.
+    ///
+    /// # Errors
+    /// One text for each file that cannot be read or holds no certificate.
+    pub fn read_authorities(&mut self) -> Result<(), Vec<String>> {
+        let mut wrong = Vec::new();
+        for registry in &mut self.registries {
+            let Some(path) = &registry.ca_file else {
+                continue;
+            };
+            let text = match std::fs::read(path) {
+                Ok(bytes) => String::from_utf8(bytes).unwrap_or_default(),
+                Err(error) => {
+                    wrong.push(format!(
+                        "cannot read {}, the CA certificates of the registry {}: {error}",
+                        path.display(),
+                        registry.host
+                    ));
+                    continue;
+                }
+            };
+            if text.contains("-----BEGIN CERTIFICATE-----") {
+                registry.ca = Some(text);
+            } else {
+                wrong.push(format!(
+                    "{}, named for the registry {}, has no certificate in PEM; convert it with `openssl x509 -inform der`",
+                    path.display(),
+                    registry.host
+                ));
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
     /// Whether volumes are made on the disks of any node.
     pub fn has_storage(&self) -> bool {
         self.nodes.iter().any(|node| !node.pools.is_empty())
@@ -129,6 +163,9 @@ pub struct Registry {
     pub mirrors: Vec<String>,
     /// CA certificates to trust for them.
     pub ca_file: Option<PathBuf>,
+    /// What is in that file (PEM), once [`Cluster::read_authorities`] has read it.
+    #[serde(skip)]
+    pub ca: Option<String>,
 }
 
 /// A server.

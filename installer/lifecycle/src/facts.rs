@@ -51,7 +51,9 @@ pub struct Facts {
     pub features: Vec<String>,
     /// Whether the host's own name resolves.
     pub resolves_own_name: bool,
-    /// Name servers of resolv.conf(5).
+    /// The resolv.conf(5) that pods can use; empty where there is none.
+    pub resolv_conf: String,
+    /// Its name servers.
     pub name_servers: Vec<String>,
     /// Signs of a foreign Kubernetes or container runtime.
     pub foreign: Vec<String>,
@@ -90,6 +92,7 @@ impl Default for Facts {
                 .map(Into::into)
                 .into(),
             resolves_own_name: true,
+            resolv_conf: String::new(),
             name_servers: Vec::new(),
             foreign: Vec::new(),
             membership: None,

@@ -17,6 +17,7 @@ pub mod reset;
 pub mod runtime;
 
 use crate::driver::Driver;
+use crate::error::Failure;
 use ingot_cluster::Node;
 use ingot_engine::Event as EngineEvent;
 
@@ -39,6 +40,20 @@ pub fn state_groups(node: &Node) -> [Vec<String>; 3] {
 /// All states of a node.
 pub fn all_states(node: &Node) -> Vec<String> {
     state_groups(node).concat()
+}
+
+/// Control planes may have dropped out since preflight counted them.
+///
+/// # Errors
+/// When those that are left are no majority.
+fn require_majority(driver: &Driver) -> Result<(), Failure> {
+    let all = driver.cluster.control_planes().count();
+    let machines = driver.machines.values();
+    let here = machines.filter(|machine| machine.node.is_control_plane());
+    match crate::preflight::missing_majority(here.count(), all) {
+        Some(message) => Err(Failure::machine(message).hint("then run the same command again")),
+        None => Ok(()),
+    }
 }
 
 /// Applies one group of states on every machine.

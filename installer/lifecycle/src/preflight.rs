@@ -6,8 +6,10 @@ mod host;
 mod identity;
 mod network;
 mod occupied;
+mod quorum;
 
 pub use occupied::peer_ports;
+pub use quorum::missing_majority;
 
 use crate::facts::Facts;
 use ingot_cluster::Cluster;
@@ -61,6 +63,7 @@ const CHECKS: &[Check] = &[
     occupied::ports,
     occupied::foreign,
     occupied::membership,
+    quorum::majority,
 ];
 
 /// Runs all checks.

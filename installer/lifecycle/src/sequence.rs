@@ -1,9 +1,10 @@
 //! The table of contents: which phases make up each undertaking, in order.
 
 use crate::driver::Driver;
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::phases;
+use crate::settings::required;
 use std::time::Instant;
 
 /// A step of a sequence; one file below [`phases`] each.
@@ -138,6 +139,13 @@ impl Phase {
 /// # Errors
 /// Why the sequence could not be completed on any host.
 pub async fn run(driver: &mut Driver, sequence: &[Phase]) -> Result<usize, Failure> {
+    // A bundle that lacks something is refused before any host is touched.
+    if sequence.contains(&Phase::Preflight) {
+        driver
+            .bundle
+            .require_components(&required(&driver.cluster))
+            .map_err(|error| Failure::new(FailureKind::Input, &error))?;
+    }
     let mut total = 0;
     for &phase in sequence {
         let nodes: Vec<String> = match phase {

@@ -174,7 +174,7 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
         "cgroup_version": facts.cgroup_version,
         "may_lower_oom_score": facts.may_lower_oom_score,
         "eviction_mebibytes": eviction(facts.disk_size) >> 20,
-        "resolv_conf": if facts.name_servers.is_empty() { "\"\"" } else { "/etc/resolv.conf" },
+        "resolv_conf": if facts.resolv_conf.is_empty() { "\"\"" } else { &facts.resolv_conf },
     });
     // This node first: what is here need not travel.
     let mut mirrors: Vec<&Node> = cluster.control_planes().collect();
@@ -189,7 +189,11 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
         .collect();
     settings["directories"] = directories(node);
     settings["sysctls"] = sysctls(facts);
-    settings["registries"] = json!(cluster.registries);
+    settings["registries"] = cluster
+        .registries
+        .iter()
+        .map(|registry| json!({ "host": registry.host, "mirrors": registry.mirrors, "ca": registry.ca }))
+        .collect();
     settings["kubelet"] = json!({ "overrides": cluster.kubelet.config });
     settings["api_server"] = json!({ "arguments": api_server_arguments(cluster, node) });
     settings

@@ -33,7 +33,13 @@ spec:
 ";
 
 fn cluster() -> Cluster {
-    load("cluster.yaml", CLUSTER, &FakeFiles::default())
+    let mut cluster = loaded(CLUSTER);
+    cluster.registries[0].ca = Some("-----BEGIN CERTIFICATE-----\nsite\n".into());
+    cluster
+}
+
+fn loaded(text: &str) -> Cluster {
+    load("cluster.yaml", text, &FakeFiles::default())
         .unwrap_or_else(|findings| panic!("{findings}"))
         .cluster
 }
@@ -181,4 +187,45 @@ fn static_pods_are_valid_yaml_with_images_by_digest() {
             }
         }
     }
+}
+
+/// A host keeps what no state speaks of; so what is taken out of cluster.yaml must still be spoken of.
+#[test]
+fn what_is_taken_out_of_the_description_is_taken_back() {
+    let mut cluster = cluster();
+    cluster.registries.clear();
+    cluster.kubelet.config.clear();
+    let settings = host_settings(&cluster, &cluster.nodes[0], &Facts::default(), &release());
+    let graph = states::graph(&phases::all_states(&cluster.nodes[0]), &settings).unwrap();
+    let resource = |id: &str| {
+        let found = graph.nodes.iter().find(|node| node.declared.id == id);
+        &found.unwrap_or_else(|| panic!("no {id}")).declared.resource
+    };
+    let Resource::Directory(registries) = resource("containerd/registries") else {
+        panic!("not a directory");
+    };
+    let only = vec!["registry.ingot.local".to_owned()];
+    assert_eq!(registries.entries, Some(only));
+    let Resource::File(overrides) = resource("kubelet/overrides") else {
+        panic!("not a file");
+    };
+    let text: serde_json::Value = serde_yaml::from_str(&overrides.content).unwrap();
+    let names: Vec<_> = text.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["apiVersion", "kind"]);
+}
+
+#[test]
+fn pods_ask_the_name_servers_of_the_site_where_they_can_reach_them() {
+    let cluster = cluster();
+    let resolv_conf = |path: &str| {
+        let facts = Facts {
+            resolv_conf: path.into(),
+            ..Facts::default()
+        };
+        let settings = host_settings(&cluster, &cluster.nodes[0], &facts, &release());
+        settings["host"]["resolv_conf"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(resolv_conf(""), "\"\"");
+    let resolved = "/run/systemd/resolve/resolv.conf";
+    assert_eq!(resolv_conf(resolved), resolved);
 }

@@ -192,3 +192,31 @@ fn findings_of_all_hosts_come_together() {
     }
     assert_eq!(judge(&cluster(), &facts).len(), 6);
 }
+
+#[test]
+fn a_run_without_most_control_planes_is_refused() {
+    let mut facts = good();
+    facts.remove("w1");
+    assert_eq!(judge(&cluster(), &facts), []);
+    facts.remove("cp1");
+    let found = judge(&cluster(), &facts);
+    assert_eq!(
+        (found[0].check, found[0].message.as_str()),
+        (
+            "quorum",
+            "only 0 of 1 control planes can be worked on; etcd needs a majority of them: bring the missing hosts back, or change cluster.yaml"
+        )
+    );
+}
+
+#[test]
+fn half_of_the_control_planes_are_no_majority() {
+    use ingot_lifecycle::preflight::missing_majority;
+    for (here, all, enough) in [(1, 1, true), (1, 2, false), (2, 3, true), (2, 4, false)] {
+        assert_eq!(
+            missing_majority(here, all).is_none(),
+            enough,
+            "{here} of {all}"
+        );
+    }
+}

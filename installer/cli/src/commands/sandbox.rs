@@ -142,7 +142,7 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let own = std::env::current_exe().map_err(failed)?;
-    let mut bootstrap = Process::new(own);
+    let mut bootstrap = Process::new(&own);
     bootstrap
         .args(["bootstrap", "--config"])
         .arg(&config)
@@ -175,12 +175,26 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
         })?;
         crate::say!("");
     }
+    let program = as_typed(&own);
     crate::say!(
-        "use it:     ingot sandbox kubectl {} -- get pods -A",
+        "use it:     {program} sandbox kubectl {} -- get pods -A",
         arguments.name
     );
-    crate::say!("remove it:  ingot sandbox delete {}", arguments.name);
+    crate::say!("remove it:  {program} sandbox delete {}", arguments.name);
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a shell finds this program: by its name where it is on the path, else by where it lies.
+fn as_typed(own: &std::path::Path) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let name = own.file_name().unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .filter_map(|directory| std::fs::canonicalize(directory.join(name)).ok())
+        .next();
+    match found.as_deref() == Some(own) {
+        true => name.to_string_lossy().into_owned(),
+        false => ingot_transport::quote(&own.to_string_lossy()),
+    }
 }
 
 fn code(status: ExitStatus) -> ExitCode {

@@ -56,6 +56,7 @@ pub(super) fn check(
             host,
             mirrors,
             ca_file,
+            ca: None,
         });
     }
     registries

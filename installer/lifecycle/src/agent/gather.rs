@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+mod dns;
 mod listeners;
 
 fn text(path: &str) -> String {
@@ -35,6 +36,7 @@ pub fn facts(measure_disk: bool) -> Facts {
         .map(Into::into)
         .collect();
     let hostname = uname(|u| u.nodename());
+    let (resolv_conf, name_servers) = dns::for_pods().unwrap_or_default();
     Facts {
         os: os_name(),
         kernel: uname(|u| u.release()),
@@ -69,13 +71,8 @@ pub fn facts(measure_disk: bool) -> Facts {
         filesystems,
         resolves_own_name: resolves(&hostname),
         hostname,
-        name_servers: text("/etc/resolv.conf")
-            .lines()
-            .filter_map(|line| {
-                line.strip_prefix("nameserver ")
-                    .map(|s| s.trim().to_owned())
-            })
-            .collect(),
+        resolv_conf,
+        name_servers,
         foreign: foreign(),
         membership: membership(),
         fsync_p99_ms: if measure_disk { fsync_p99() } else { None },
@@ -245,6 +242,7 @@ fn foreign() -> Vec<String> {
             signs.push(path.to_owned());
         }
     }
+    signs.extend(foreign_network());
     for process in [
         "kubelet",
         "containerd",
@@ -260,6 +258,34 @@ fn foreign() -> Vec<String> {
         }
     }
     signs
+}
+
+/// What another pod network left behind and would get in the way of ours: interfaces, and a network
+/// configuration that containerd, which takes the first by name, would prefer.
+fn foreign_network() -> Vec<String> {
+    const INTERFACES: [&str; 6] = [
+        "cni0",
+        "flannel.1",
+        "cilium_host",
+        "vxlan.calico",
+        "kube-ipvs0",
+        "antrea-gw0",
+    ];
+    let interfaces = INTERFACES
+        .iter()
+        .filter(|name| Path::new("/sys/class/net").join(name).exists())
+        .map(|name| format!("network interface {name}"));
+    let first = Path::new(super::cni::CONFLIST);
+    let configurations = first
+        .parent()
+        .and_then(|directory| std::fs::read_dir(directory).ok())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.as_path() < first)
+        .map(|path| path.display().to_string());
+    interfaces.chain(configurations).collect()
 }
 
 /// The 99th percentile of writing 2 KiB and waiting for the disk, as etcd does for each entry.

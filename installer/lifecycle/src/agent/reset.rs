@@ -15,21 +15,27 @@ use std::time::{Duration, Instant};
 
 pub mod nftables;
 
-/// Directories below which workloads have mounts.
+/// What the mounts of workloads begin with. What is mounted on these directories themselves is a disk
+/// that the site gave us and keeps.
 const MOUNTS: [&str; 4] = [
-    "/run/containerd",
-    "/var/lib/containerd",
-    "/var/lib/kubelet",
+    "/run/containerd/",
+    "/var/lib/containerd/",
+    "/var/lib/kubelet/",
     "/run/netns/cni-",
 ];
 /// What programs made while they ran and no state describes.
-const RUNTIME: [&str; 8] = [
+const RUNTIME: [&str; 5] = [
     "/run/containerd",
     "/run/flannel",
     "/run/xtables.lock",
     "/var/lib/cni",
+    super::cni::CONFLIST,
+];
+/// Directories that are ours alone; those that were there before us stay, empty.
+const EMPTIED: [&str; 5] = [
     "/var/lib/kubelet",
     "/var/lib/containerd",
+    "/var/lib/etcd",
     "/var/log/containers",
     "/var/log/pods",
 ];
@@ -113,6 +119,9 @@ pub fn reset() -> Vec<String> {
     for path in RUNTIME {
         remove(Path::new(path), &mut problems);
     }
+    for path in EMPTIED {
+        empty(Path::new(path), &mut problems);
+    }
     if problems.is_empty() {
         // With problems the journal stays, so that the next reset can go on.
         remove(Path::new(paths::HOME), &mut problems);
@@ -128,6 +137,15 @@ fn remove(path: &Path, problems: &mut Vec<String>) {
     };
     if let Err(error) = removed {
         problems.push(format!("cannot remove {}: {error}", path.display()));
+    }
+}
+
+/// Removes what is in a directory, but for what a file system keeps at its root.
+fn empty(path: &Path, problems: &mut Vec<String>) {
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_name() != "lost+found" {
+            remove(&entry.path(), problems);
+        }
     }
 }
 
@@ -178,8 +196,11 @@ fn kill_workloads() -> Result<(), String> {
 
 /// Mount points of workloads, the deepest first.
 fn mounts() -> Vec<String> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<String> = text
+    of_workloads(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+fn of_workloads(mountinfo: &str) -> Vec<String> {
+    let mut found: Vec<String> = mountinfo
         .lines()
         .filter_map(|line| line.split_whitespace().nth(4))
         .filter(|path| MOUNTS.iter().any(|prefix| path.starts_with(prefix)))
@@ -203,4 +224,44 @@ fn remove_cgroups() {
         }
     }
     descend(Path::new("/sys/fs/cgroup"), false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{empty, of_workloads};
+
+    #[test]
+    fn disks_of_the_site_are_not_unmounted() {
+        let line = |path: &str| format!("36 35 98:0 / {path} rw,noatime - ext4 /dev/sdb1 rw\n");
+        let mounted = [
+            "/var/lib/containerd",
+            "/var/lib/kubelet",
+            "/var/lib/kubelet-backup",
+            "/var/lib/kubelet/pods/7/volumes/my\\040data",
+            "/run/netns/cni-4711",
+            "/run/netns/site",
+        ];
+        let text: String = mounted.map(line).concat();
+        assert_eq!(
+            of_workloads(&text),
+            [
+                "/run/netns/cni-4711",
+                "/var/lib/kubelet/pods/7/volumes/my data"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_directory_that_was_there_before_stays_and_is_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["member/wal", "lost+found"] {
+            std::fs::create_dir_all(directory.path().join(name)).unwrap();
+        }
+        let mut problems = Vec::new();
+        empty(directory.path(), &mut problems);
+        assert_eq!(problems, [""; 0]);
+        let left = std::fs::read_dir(directory.path()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["lost+found"]);
+    }
 }

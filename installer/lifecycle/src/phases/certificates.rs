@@ -10,7 +10,7 @@ const PHASE: &str = "certificates";
 /// Runs the phase.
 ///
 /// # Errors
-/// When two control planes have different authorities, or none can be made.
+/// When two control planes have different authorities, or none can or may be made.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let found = std::sync::Mutex::new(std::collections::BTreeMap::new());
     driver
@@ -42,7 +42,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             }
             Authorities::from_files(files.clone())
         }
-        None => Authorities::generate(),
+        None => {
+            may_generate(driver)?;
+            Authorities::generate()
+        }
     }
     .map_err(|error| Failure::new(FailureKind::Machine, &error))?;
 
@@ -88,4 +91,19 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         .await;
     driver.authorities = Some(authorities);
     Ok(())
+}
+
+/// A second authority would take the nodes of a cluster away from it; so one is made only when
+/// nothing that answers belongs to a cluster yet, and most control planes answer.
+fn may_generate(driver: &Driver) -> Result<(), Failure> {
+    super::require_majority(driver)?;
+    let belongs = |machine: &&crate::Machine| machine.facts.membership.is_some();
+    match driver.machines.values().find(belongs) {
+        None => Ok(()),
+        Some(member) => Err(Failure::machine(format!(
+            "{} belongs to the cluster already, but no control plane that answers has the certificate authority in /etc/kubernetes/pki",
+            member.node.name
+        ))
+        .hint("bring back a control plane that has it, or restore its /etc/kubernetes/pki; to start anew, reset all nodes with `ingot node reset`")),
+    }
 }

@@ -2,8 +2,8 @@
 //! serves it to the others; a worker the programs that must run before anything can be pulled.
 
 use crate::driver::Driver;
-use crate::error::{Failure, FailureKind};
-use crate::settings::{STORAGE, programs, required};
+use crate::error::Failure;
+use crate::settings::{STORAGE, programs};
 use ingot_bundle::{Digest, Kind, VerifiedBundle};
 use ingot_cluster::Node;
 use std::collections::BTreeMap;
@@ -15,12 +15,8 @@ const PHASE: &str = "distribute";
 /// Runs the phase.
 ///
 /// # Errors
-/// When the bundle lacks a component.
+/// Never by itself; hosts that fail drop out.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    driver
-        .bundle
-        .require_components(&required(&driver.cluster))
-        .map_err(|error| Failure::new(FailureKind::Input, &error))?;
     let bundle = driver.bundle.clone();
     let storage = driver.cluster.has_storage();
     let progress = driver.progress(PHASE);

@@ -34,10 +34,11 @@ async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(
         .as_ref()
         .map_or("", |a| a.certificate(Authority::Cluster))
         .to_owned();
+    // CoreDNS may run on any host, and does not start where it is to forward to nobody.
     let site_dns = driver
         .machines
         .values()
-        .any(|machine| !machine.facts.name_servers.is_empty());
+        .all(|machine| !machine.facts.name_servers.is_empty());
     let settings = settings::manifest_settings(&driver.cluster, &driver.release, &ca, site_dns);
     let manifests = manifests::render(&settings, part).map_err(Failure::bug)?;
     let deadline = Instant::now() + driver.options.ready_timeout;
