@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 TARGET := target/x86_64-unknown-linux-gnu/release
 DIST := dist
+CATALOG := images/catalog.yaml
 ISO := $(DIST)/ingot.iso
 STORAGE_ISO := $(DIST)/ingot-storage.iso
 KEY := $(DIST)/ingot.key
@@ -56,7 +57,7 @@ $(KEY): | build
 
 .PHONY: bundle
 bundle: build $(KEY) ## Build the signed ISO; unchanged parts come from the cache
-	$(TARGET)/iso-builder build --catalog images/catalog.yaml --key $(KEY) --output $(ISO)
+	$(TARGET)/iso-builder build --catalog $(CATALOG) --key $(KEY) --output $(ISO)
 
 .PHONY: demo
 demo: bundle ## A cluster of throw-away servers on this machine: one control plane, one worker (as root)
@@ -101,7 +102,7 @@ bench: bundle guest-packages ## Print every number beside its comparison, as a t
 
 .PHONY: reproduce
 reproduce: bundle ## Build everything once more from nothing and compare the bytes with the bundle's (half an hour)
-	$(TARGET)/iso-builder reproduce --catalog images/catalog.yaml --with $(ISO) --trust $(PUB) --key $(KEY)
+	$(TARGET)/iso-builder reproduce --catalog $(CATALOG) --with $(ISO) --trust $(PUB) --key $(KEY)
 
 .PHONY: lint
 lint: ## Formatting and lints

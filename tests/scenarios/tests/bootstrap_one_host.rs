@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use ingot_harness::Host;
 use ingot_scenarios::cluster::{ALONE, Cluster};
 use ingot_scenarios::leftovers::HostState;
 use ingot_scenarios::{Kubectl, Stage, air_gap, wait, workload};
@@ -13,12 +14,19 @@ fn bootstrap_one_host() {
     let Some(stage) = Stage::take() else { return };
     let cluster = Cluster::bare(&stage, "one", ALONE);
     let host = cluster.host("alone");
+    // The site prepared some of the directories, say to mount disks there.
+    shell(
+        &host,
+        "mkdir -p /etc/cni/net.d && mkdir -m 0711 /var/lib/etcd /var/lib/containerd",
+    );
     let bare = HostState::of(&host);
     air_gap::no_way_out(&host);
 
     cluster.ingot(&["bootstrap"]).succeeded();
     let kubectl = cluster.kubectl();
     kubectl.nodes_are_ready(&["alone"], Duration::from_secs(1));
+
+    no_secret_is_open_to_others(&host);
 
     let image = workload::image(&air_gap::bundle(&stage));
     let pod = workload::echo_on_every_node(&kubectl, &image, 1)
@@ -60,6 +68,27 @@ fn bootstrap_one_host() {
     cluster.applying_again_changes_nothing();
 
     cluster.a_reset_leaves_nothing(&host, &bare);
+}
+
+fn shell(host: &Host, script: &str) -> String {
+    let output = host.exec(&["sh", "-c", script]).expect("a shell");
+    assert!(output.status.success(), "{script}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Private keys and the key of encryption at rest are in files that only root reads.
+fn no_secret_is_open_to_others(host: &Host) {
+    let secrets = "find /etc/kubernetes /etc/containerd /var/lib/ingot /var/lib/kubelet -xdev -type f \
+        -exec grep -lIE -e 'PRIVATE KEY-----|client-key-data:|^ +secret: ' {} + | sort";
+    let found = shell(host, secrets);
+    for name in ["ca.key", "sa.key", "etcd/ca.key", "encryption.yaml"] {
+        let path = format!("/etc/kubernetes/pki/{name}");
+        assert!(found.lines().any(|line| line == path), "no {path}: {found}");
+    }
+    for path in found.lines() {
+        let mode = shell(host, &format!("stat -c '%a %U' '{path}'"));
+        assert_eq!(mode, "600 root", "{path}");
+    }
 }
 
 fn works(kubectl: &Kubectl, pod: &str) -> Result<(), String> {

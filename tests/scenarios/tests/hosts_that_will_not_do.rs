@@ -134,6 +134,20 @@ fn hosts_that_will_not_do() {
     shell(&host, "rmdir /etc/rancher");
     is_untouched(&host);
 
+    println!("  the network of another Kubernetes");
+    let leftover = "/etc/cni/net.d/05-other.conflist";
+    shell(
+        &host,
+        &format!("mkdir -p /etc/cni/net.d && touch {leftover}"),
+    );
+    let text = refused(&["bootstrap"]);
+    let wanted = format!(
+        "alone: [foreign] it runs or has run another Kubernetes or container runtime: {leftover}; remove it first, it is not ours to touch"
+    );
+    assert!(text.contains(&wanted), "{text}");
+    shell(&host, "rm -r /etc/cni");
+    is_untouched(&host);
+
     println!("  a read-only directory");
     shell(
         &host,

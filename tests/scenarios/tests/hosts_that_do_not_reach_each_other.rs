@@ -1,0 +1,66 @@
+//! A firewall between two hosts is found before anything is changed, with the port that is closed.
+//!
+//! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
+
+use std::process::{Command, Stdio};
+
+use ingot_harness::Host;
+use ingot_scenarios::Stage;
+use ingot_scenarios::cluster::{Cluster, Member};
+
+const TWO: &[Member] = &[
+    Member {
+        name: "cp-1",
+        roles: "control-plane",
+    },
+    Member {
+        name: "worker-1",
+        roles: "worker",
+    },
+];
+
+/// With the machine's nft, since a bare host has none; in the network of the host.
+fn nft(host: &Host, rules: &str) {
+    let process = host.root_dir().expect("a running host");
+    let process = process.parent().expect("a process");
+    let mut nft = Command::new("nsenter")
+        .arg(format!("--net={}", process.join("ns/net").display()))
+        .args(["--", "nft", "-f", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("nft");
+    let mut input = nft.stdin.take().expect("an input");
+    std::io::Write::write_all(&mut input, rules.as_bytes()).expect("rules");
+    drop(input);
+    assert!(nft.wait().expect("nft").success(), "nft refuses the rules");
+}
+
+#[test]
+fn hosts_that_do_not_reach_each_other() {
+    let Some(stage) = Stage::take() else { return };
+    let cluster = Cluster::bare(&stage, "firewall", TWO);
+    let (plane, worker) = (cluster.host("cp-1"), cluster.host("worker-1"));
+    nft(
+        &worker,
+        "table inet site { chain in { type filter hook input priority 0; tcp dport 10250 drop; } }",
+    );
+    nft(
+        &plane,
+        "table inet site { chain in { type filter hook input priority 0; tcp dport 6443 reject with tcp reset; } }",
+    );
+    let run = cluster.ingot(&["bootstrap"]).ended_with(3);
+    let end = run.end();
+    assert_eq!(
+        end["failure"]["message"].as_str().expect("a message"),
+        format!(
+            "2 problems on the hosts, nothing was changed:\n  cp-1: [reachability] cannot reach {} on TCP port 10250 (no answer within 3 s); open the port between the nodes (see the list of ports in the guide)\n  worker-1: [reachability] cannot reach {} on TCP port 6443 (Connection refused (os error 111)); open the port between the nodes (see the list of ports in the guide)",
+            worker.address(),
+            plane.address()
+        )
+    );
+
+    for host in [&plane, &worker] {
+        nft(host, "delete table inet site");
+    }
+    cluster.ingot(&["plan"]).ended_with(0);
+}
