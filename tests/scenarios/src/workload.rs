@@ -58,17 +58,25 @@ pub(crate) fn pod_spec(image: &str) -> Value {
     })
 }
 
-/// Runs an echo pod on every node with the Service `echo` before them; waits until all are Ready.
+/// Runs a Deployment with an echo pod on every node and the Service `echo` before them; waits until all are Ready.
 /// Returns the pods with their nodes. They carry the label `app=echo`.
 pub fn echo_on_every_node(kubectl: &Kubectl, image: &str, nodes: usize) -> Vec<(String, String)> {
     let labels = json!({ "app": "echo" });
+    let mut spec = pod_spec(image);
+    spec["affinity"] = json!({ "podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [{
+            "labelSelector": { "matchLabels": labels },
+            "topologyKey": "kubernetes.io/hostname",
+        }],
+    } });
     kubectl.apply(&json!({
         "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
+        "kind": "Deployment",
         "metadata": { "name": "echo", "namespace": "kube-system" },
         "spec": {
+            "replicas": nodes,
             "selector": { "matchLabels": labels },
-            "template": { "metadata": { "labels": labels }, "spec": pod_spec(image) },
+            "template": { "metadata": { "labels": labels }, "spec": spec },
         },
     }));
     kubectl.apply(&json!({
