@@ -35,19 +35,22 @@ fn nft(host: &Host, rules: &str) {
     assert!(nft.wait().expect("nft").success(), "nft refuses the rules");
 }
 
+fn refusing(rule: &str) -> String {
+    format!(
+        "add table inet site
+add chain inet site in {{ type filter hook input priority 0; }}
+add rule inet site in {rule}
+"
+    )
+}
+
 #[test]
 fn hosts_that_do_not_reach_each_other() {
     let Some(stage) = Stage::take() else { return };
     let cluster = Cluster::bare(&stage, "firewall", TWO);
     let (plane, worker) = (cluster.host("cp-1"), cluster.host("worker-1"));
-    nft(
-        &worker,
-        "table inet site { chain in { type filter hook input priority 0; tcp dport 10250 drop; } }",
-    );
-    nft(
-        &plane,
-        "table inet site { chain in { type filter hook input priority 0; tcp dport 6443 reject with tcp reset; } }",
-    );
+    nft(&worker, &refusing("tcp dport 10250 drop"));
+    nft(&plane, &refusing("tcp dport 6443 reject with tcp reset"));
     let run = cluster.ingot(&["bootstrap"]).ended_with(3);
     let end = run.end();
     assert_eq!(
@@ -60,7 +63,7 @@ fn hosts_that_do_not_reach_each_other() {
     );
 
     for host in [&plane, &worker] {
-        nft(host, "delete table inet site");
+        nft(host, "delete table inet site\n");
     }
     cluster.ingot(&["plan"]).ended_with(0);
 }
