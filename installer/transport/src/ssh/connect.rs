@@ -1,9 +1,9 @@
 //! From a target to an authenticated session: TCP (directly or through a jump host), key exchange
 //! with a check of the host key, log-in.
 
-use super::known_hosts::{Verdict, fingerprint};
+use super::known_hosts::Record;
 use super::{KnownHosts, SshTarget};
-use crate::host::TransportError;
+use crate::TransportError;
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, agent, load_secret_key};
 use russh::{Preferred, cipher};
@@ -26,8 +26,9 @@ const CIPHERS: [cipher::Name; 4] = [
 
 /// Checks the host key; russh asks it during the key exchange.
 pub(super) struct Client {
-    target: (String, u16, String),
+    address: String,
     known_hosts: KnownHosts,
+    record: Record,
     /// Why the key was refused: russh's own error does not say.
     refusal: Arc<Mutex<Option<TransportError>>>,
 }
@@ -40,21 +41,8 @@ impl client::Handler for Client {
         key: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
         let key = key.public_key();
-        let (host, port, address) = &self.target;
-        let known_hosts = self.known_hosts.file.display().to_string();
-        let refusal = match self.known_hosts.judge(host, *port, &key) {
-            Verdict::Trusted => return Ok(true),
-            Verdict::Unknown => TransportError::UnknownKey {
-                address: address.clone(),
-                fingerprint: fingerprint(&key),
-                known_hosts,
-            },
-            Verdict::Changed(line) => TransportError::ChangedKey {
-                address: address.clone(),
-                fingerprint: fingerprint(&key),
-                known_hosts,
-                line,
-            },
+        let Err(refusal) = self.known_hosts.check(&self.record, &self.address, &key) else {
+            return Ok(true);
         };
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
         Ok(false)
@@ -124,6 +112,7 @@ async fn log_in<S>(
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    let record = known_hosts.record(&target.host, target.port)?;
     let config = client::Config {
         // A dead host is noticed also in the middle of a long unpacking, when nothing is to be sent.
         keepalive_interval: Some(target.silence / KEEPALIVES),
@@ -133,14 +122,16 @@ where
         nodelay: true,
         preferred: Preferred {
             cipher: Cow::Borrowed(&CIPHERS),
+            key: Cow::Owned(record.preferred(&Preferred::DEFAULT.key)),
             ..Preferred::DEFAULT
         },
         ..client::Config::default()
     };
     let refusal = Arc::new(Mutex::new(None));
     let client = Client {
-        target: (target.host.clone(), target.port, target.address()),
+        address: target.address(),
         known_hosts: known_hosts.clone(),
+        record,
         refusal: Arc::clone(&refusal),
     };
     // Loaded first: a key that cannot be read is the reader's mistake whatever the host says.
@@ -263,3 +254,6 @@ async fn with_agent(
         None => Err(agent_error(&"it holds no keys")),
     }
 }
+
+#[cfg(test)]
+mod tests;
