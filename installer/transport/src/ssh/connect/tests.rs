@@ -72,3 +72,54 @@ async fn a_host_with_keys_of_two_types_is_known_by_either() {
     );
     assert_eq!(after, known);
 }
+
+#[tokio::test]
+async fn a_host_behind_a_jump_host_has_its_time_to_answer_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    write_private_key(&key).unwrap();
+    let jump = server(&[Algorithm::Ed25519]);
+    let mut behind = target(22, &key);
+    behind.host = "10.0.0.9".into();
+    behind.timeout = Duration::from_millis(1);
+    behind.jump = Some(Box::new(target(jump.port, &key)));
+    let (refusal, _) = connect(&behind, "", true).await;
+    assert_eq!(
+        refusal.unwrap(),
+        format!(
+            "no answer from 10.0.0.9:22 through 127.0.0.1:{} within 0 s; is it powered on, is the address right, does a firewall drop the connection?",
+            jump.port
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_name_is_reached_by_whichever_of_its_addresses_answers() {
+    let server = server(&[Algorithm::Ed25519]);
+    let there = SocketAddr::from(([127, 0, 0, 1], server.port));
+    // Nothing listens on port 1.
+    let (one, two) = (
+        SocketAddr::from(([127, 0, 0, 1], 1)),
+        SocketAddr::from(([127, 0, 0, 2], 1)),
+    );
+    let mut target = target(server.port, Path::new("key"));
+    let stream = first_that_answers(&target, vec![one, two, there])
+        .await
+        .unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), there);
+    target.host = "cp1".into();
+    target.port = 22;
+    let error = first_that_answers(&target, vec![one, two])
+        .await
+        .unwrap_err();
+    let TransportError::Connect { address, source } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(address, "cp1:22");
+    assert_eq!(
+        source.to_string(),
+        "127.0.0.1: Connection refused (os error 111); 127.0.0.2: Connection refused (os error 111)"
+    );
+    let error = first_that_answers(&target, Vec::new()).await.unwrap_err();
+    assert!(matches!(error, TransportError::Resolve { .. }), "{error}");
+}
