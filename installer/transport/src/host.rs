@@ -90,20 +90,27 @@ pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output,
     })
 }
 
-/// Writes `content` to `path` with the given mode, in one step: beside it first, then renamed over it.
+/// Writes `content`, whose SHA-256 is `digest`, to `path` with the given mode, in one step: beside it first,
+/// under a name that nobody else uses, then renamed over it. A connection that breaks in the middle ends
+/// the input like a whole file does, so what arrived is compared before it counts.
 ///
 /// # Errors
-/// When the host refuses; the old file is then still there.
+/// When the host refuses or something else arrived; the old file is then still there.
 pub async fn write_file(
     host: &dyn Host,
     path: &str,
     mode: u32,
     content: &[u8],
+    digest: &str,
 ) -> Result<(), TransportError> {
     let target = quote(path);
-    let fresh = quote(&format!("{path}.new"));
+    let digest = quote(digest);
     let command = format!(
-        "set -e; umask 077; mkdir -p -m 0755 \"$(dirname {target})\"; cat > {fresh}; chmod {mode:o} {fresh}; mv -f {fresh} {target}"
+        "set -e; umask 077; mkdir -p -m 0755 \"$(dirname {target})\"; fresh={target}.new.$$; \
+         trap 'rm -f \"$fresh\"' EXIT; cat > \"$fresh\"; \
+         if [ \"$(sha256sum < \"$fresh\" | cut -c1-64)\" != {digest} ]; then \
+         echo 'it did not arrive whole; run the same command again' >&2; exit 1; fi; \
+         chmod {mode:o} \"$fresh\"; mv -f \"$fresh\" {target}"
     );
     let output = run(host, &command, content).await?;
     if output.exit.status == Some(0) {
@@ -173,9 +180,12 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_written_with_its_mode_and_refusals_are_told() {
         use std::os::unix::fs::PermissionsExt;
+        // Of "content".
+        let digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub dir/f");
-        write_file(&LocalHost, path.to_str().unwrap(), 0o640, b"content")
+        let text = path.to_str().unwrap();
+        write_file(&LocalHost, text, 0o640, b"content", digest)
             .await
             .unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"content");
@@ -183,7 +193,19 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o640
         );
-        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"")
+        let error = write_file(&LocalHost, text, 0o640, b"cont", digest)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "`write {text}` failed on this machine with status 1: it did not arrive whole; run the same command again"
+            )
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"content");
+        let beside = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(beside, 1, "something is left beside it");
+        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"", digest)
             .await
             .unwrap_err();
         assert!(
