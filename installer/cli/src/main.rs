@@ -35,10 +35,11 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let output = cli.command.output();
     match commands::run(cli.command) {
         Ok(code) => code,
         Err(failure) => {
-            report::print_failure(&failure);
+            report::refused(&failure, output);
             ExitCode::from(failure.kind.exit_code())
         }
     }

@@ -26,6 +26,38 @@ pub fn print_failure(failure: &Failure) {
     }
 }
 
+/// Says why a command did not even come to its work, or broke off in it.
+pub fn refused(failure: &Failure, output: Output) {
+    print_failure(failure);
+    if output == Output::Json {
+        let code = failure.kind.exit_code();
+        crate::say!(
+            "{}",
+            end_line(code, None, &[], &BTreeMap::new(), Some(failure), None)
+        );
+    }
+}
+
+/// The last line of `-o json`.
+fn end_line(
+    code: u8,
+    changed: Option<usize>,
+    done: &[&str],
+    failed: &BTreeMap<String, Failure>,
+    failure: Option<&Failure>,
+    command: Option<&str>,
+) -> serde_json::Value {
+    serde_json::json!({
+        "event": "end",
+        "exitCode": code,
+        "changed": changed,
+        "done": done,
+        "failed": failed,
+        "failure": failure,
+        "continueWith": command,
+    })
+}
+
 /// Says how a run ended, and how to go on where it did not end well; returns the exit code.
 pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, command: &str) -> u8 {
     let done: Vec<&str> = driver.machines.keys().map(String::as_str).collect();
@@ -39,15 +71,9 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
             .map_or(0, FailureKind::exit_code),
     };
     if output == Output::Json {
-        let json = serde_json::json!({
-            "event": "end",
-            "exitCode": code,
-            "changed": result.as_ref().ok(),
-            "done": done,
-            "failed": driver.failed,
-            "failure": result.as_ref().err(),
-            "continueWith": (code != 0).then_some(command),
-        });
+        let (changed, failure) = (result.as_ref().ok().copied(), result.as_ref().err());
+        let command = (code != 0).then_some(command);
+        let json = end_line(code, changed, &done, &driver.failed, failure, command);
         crate::say!("{json}");
         return code;
     }

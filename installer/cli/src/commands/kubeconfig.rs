@@ -1,6 +1,7 @@
 //! `ingot kubeconfig`: access for an administrator, with a certificate made for the purpose.
 
 use super::run::HostOptions;
+use crate::progress::Output;
 use ingot_lifecycle::pki::{Authorities, Authority, CertificateRequest, Usage};
 use ingot_lifecycle::sequence::{self, REACH};
 use ingot_lifecycle::{Failure, FailureKind, paths};
@@ -24,6 +25,13 @@ pub struct Arguments {
     /// Write to this file (mode 0600) instead of standard output
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        self.hosts.output
+    }
 }
 
 /// Runs the command.

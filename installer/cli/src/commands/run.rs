@@ -152,6 +152,11 @@ impl ChangeOptions {
         }
         Ok(ExitCode::from(code))
     }
+
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        self.hosts.output
+    }
 }
 
 /// Where programs keep what they want to find again (XDG Base Directory Specification, state).

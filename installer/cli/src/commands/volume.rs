@@ -64,6 +64,18 @@ pub struct Orphans {
     hosts: HostOptions,
 }
 
+impl Command {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::List(List { hosts, .. })
+            | Self::Show(Show { hosts, .. })
+            | Self::Snapshot(Snapshot { hosts, .. })
+            | Self::Orphans(Orphans { hosts }) => hosts.output,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
