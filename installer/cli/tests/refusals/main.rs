@@ -1,6 +1,7 @@
 //! What the program says when it is given something wrong: whole outputs as golden files, exit codes, and
 //! no host touched. `UPDATE_GOLDEN=1` rewrites them.
 
+mod servers;
 mod site;
 
 use site::{GOOD, Site};
