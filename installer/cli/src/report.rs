@@ -17,12 +17,15 @@ pub fn print_failure(failure: &Failure) {
         (None, Some(phase)) => format!("{phase}: "),
         (None, None) => String::new(),
     };
-    eprintln!("error: {place}{}", failure.message);
+    crate::talk!("error: {place}{}", failure.message);
     if let Some(hint) = &failure.hint {
-        eprintln!("  next: {hint}");
+        crate::talk!("  next: {hint}");
     }
     if failure.kind == FailureKind::Bug {
-        eprintln!("  this is a mistake of ingot itself; please report it with this output");
+        crate::talk!(
+            "  this is a mistake of ingot {} itself; please report it with this output and the command that was typed",
+            env!("CARGO_PKG_VERSION")
+        );
     }
 }
 
@@ -83,7 +86,7 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
     match result {
         Ok(0) if code == 0 => crate::say!("nothing to do: {} as described", nodes(&done)),
         Ok(changed) if code == 0 => crate::say!("done: {changed} changes on {}", nodes(&done)),
-        Ok(_) => eprintln!("{} done, {} failed", nodes(&done), driver.failed.len()),
+        Ok(_) => crate::talk!("{} done, {} failed", nodes(&done), driver.failed.len()),
         Err(failure)
             if driver
                 .failed
@@ -92,7 +95,7 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
         Err(failure) => print_failure(failure),
     }
     if code != 0 {
-        eprintln!("continue with: {command}");
+        crate::talk!("continue with: {command}");
     }
     code
 }
@@ -113,8 +116,8 @@ pub fn interrupted(output: Output, command: &str) {
             serde_json::json!({ "event": "interrupted", "continueWith": command })
         ),
         Output::Text => {
-            eprintln!("interrupted; the hosts finish the step they are in, nothing is lost");
-            eprintln!("continue with: {command}");
+            crate::talk!("interrupted; the hosts finish the step they are in, nothing is lost");
+            crate::talk!("continue with: {command}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::run::HostOptions;
 use crate::progress::{self, Output};
+use clap::builder::NonEmptyStringValueParser;
 use ingot_cluster::Cluster;
 use ingot_lifecycle::pki::{Authorities, Authority, CertificateRequest, Usage};
 use ingot_lifecycle::sequence::{self, REACH};
@@ -19,10 +20,10 @@ pub struct Arguments {
     #[command(flatten)]
     hosts: HostOptions,
     /// The name of the person, as it stands in the audit log
-    #[arg(long, default_value = "administrator")]
+    #[arg(long, default_value = "administrator", value_parser = NonEmptyStringValueParser::new())]
     user: String,
-    /// Days until the certificate ends
-    #[arg(long, default_value_t = 90)]
+    /// Days until the certificate ends, at most ten years
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
     /// Write to this file (mode 0600) instead of standard output
     #[arg(long, value_name = "FILE")]

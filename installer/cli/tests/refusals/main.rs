@@ -1,6 +1,7 @@
 //! What the program says when it is given something wrong: whole outputs as golden files, exit codes, and
 //! no host touched. `UPDATE_GOLDEN=1` rewrites them.
 
+mod end;
 mod servers;
 mod site;
 
@@ -113,6 +114,21 @@ fn the_command_line() {
         &with(&["node", "reset", "n2", "--yes"], &BUNDLE),
     );
     site.refuses("unknown-verb", 2, &["boostrap"]);
+    for (case, option, value) in [
+        ("days-none", "--days", "0"),
+        ("days-too-many", "--days", "3000000"),
+        ("user-empty", "--user", ""),
+    ] {
+        site.refuses(case, 2, &with(&["kubeconfig", option, value], &BUNDLE));
+    }
+    site.refuses(
+        "timeout-endless",
+        2,
+        &with(
+            &["bootstrap", "--ready-timeout", "18446744073709551615"],
+            &BUNDLE,
+        ),
+    );
     site.refuses("unknown-option", 2, &with(&["apply", "--forse"], &BUNDLE));
 }
 

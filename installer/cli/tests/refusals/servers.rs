@@ -57,6 +57,17 @@ fn words<'a>(head: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn an_agent_that_answers_another_question_is_a_mistake_of_ours() {
+    let site = site(&[server(&Reply::Done { changed: 0 })]);
+    site.refuses("answer-to-another-question", 1, &words(&["status"]));
+    site.refuses(
+        "answer-to-another-question-json",
+        1,
+        &words(&["kubeconfig", "-o", "json"]),
+    );
+}
+
+#[test]
 fn a_line_of_known_hosts_that_cannot_be_read_is_refused() {
     let site = site(&[server(&Reply::Done { changed: 0 })]);
     let known = std::fs::read_to_string(site.at("known")).unwrap();
