@@ -2,6 +2,7 @@
 //! no host touched. `UPDATE_GOLDEN=1` rewrites them.
 
 mod end;
+mod readme;
 mod servers;
 mod site;
 
