@@ -91,8 +91,9 @@ pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output,
 }
 
 /// Writes `content`, whose SHA-256 is `digest`, to `path` with the given mode, in one step: beside it first,
-/// under a name that nobody else uses, then renamed over it. A connection that breaks in the middle ends
-/// the input like a whole file does, so what arrived is compared before it counts.
+/// under a name that nobody else uses (it ends with a process id, which tells what a power cut left), then
+/// renamed over it. A connection that breaks in the middle ends the input like a whole file does, so what
+/// arrived is compared before it counts.
 ///
 /// # Errors
 /// When the host refuses or something else arrived; the old file is then still there.
@@ -107,6 +108,7 @@ pub async fn write_file(
     let digest = quote(digest);
     let command = format!(
         "set -e; umask 077; mkdir -p -m 0755 \"$(dirname {target})\"; fresh={target}.new.$$; \
+         for torn in {target}.new.*; do kill -0 \"${{torn##*.}}\" 2>/dev/null || rm -f \"$torn\"; done; \
          trap 'rm -f \"$fresh\"' EXIT; cat > \"$fresh\"; \
          if [ \"$(sha256sum < \"$fresh\" | cut -c1-64)\" != {digest} ]; then \
          echo 'it did not arrive whole; run the same command again' >&2; exit 1; fi; \
@@ -180,6 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_written_with_its_mode_and_refusals_are_told() {
         use std::os::unix::fs::PermissionsExt;
+        use std::path::Path;
         // Of "content".
         let digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
         let dir = tempfile::tempdir().unwrap();
@@ -203,8 +206,17 @@ mod tests {
             )
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"content");
-        let beside = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
-        assert_eq!(beside, 1, "something is left beside it");
+        let beside = || std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(beside(), 1, "something is left beside it");
+        // One that a power cut left, and one that somebody is writing now.
+        for process in [u32::MAX, std::process::id()] {
+            std::fs::write(format!("{text}.new.{process}"), "cont").unwrap();
+        }
+        write_file(&LocalHost, text, 0o640, b"content", digest)
+            .await
+            .unwrap();
+        assert_eq!(beside(), 2);
+        assert!(Path::new(&format!("{text}.new.{}", std::process::id())).exists());
         let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"", digest)
             .await
             .unwrap_err();

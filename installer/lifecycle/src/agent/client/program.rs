@@ -33,11 +33,11 @@ async fn put(
 async fn install(host: &dyn Host, directory: &str, digest: &str) -> Result<(), TransportError> {
     let (directory, own) = (quote(directory), name(digest));
     let command = format!(
-        "set -e; cd {directory}; \
+        "set -e; cd {directory}; rm -f ingot.new.*; \
          if ! [ ingot -ef {own} ]; then \
          fresh=ingot.new.$$; ln -f {own} \"$fresh\" 2>/dev/null || cp -p {own} \"$fresh\"; \
          mv -f \"$fresh\" ingot; fi; \
-         find . -name 'ingot[-.]*' ! -name {own} -mmin +60 -exec rm -f {{}} + || true"
+         find . -name 'ingot-*' ! -name {own} -mmin +60 -exec rm -f {{}} + || true"
     );
     let output = run(host, &command, b"").await?;
     if output.exit.status == Some(0) {
