@@ -48,7 +48,7 @@ impl ClusterInput {
         let loaded = ingot_cluster::load_bytes(&name, &text, &ingot_cluster::RealFiles)
             .map_err(|findings| Failure::text(FailureKind::Input, findings.to_string()))?;
         for warning in &loaded.warnings {
-            eprintln!("{warning}");
+            crate::talk!("{warning}");
         }
         let mut cluster = loaded.cluster;
         cluster.read_authorities().map_err(|wrong| {

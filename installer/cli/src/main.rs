@@ -3,6 +3,9 @@
 //! Arguments, progress and reports live here; every decision is made in the libraries. Standard output
 //! is data, standard error is talk.
 
+// They panic where nobody reads any more (`| head`, a `tee` that Ctrl-C ended first): `say` and `talk` do not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 /// Writes a line of data. A reader that has gone away (`| head`) is no reason to fail.
 macro_rules! say {
     ($($text:tt)*) => {{
@@ -12,8 +15,18 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// Writes a line of talk. Nobody there to read it is no reason to fail either.
+macro_rules! talk {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+pub(crate) use talk;
+
 mod commands;
 mod inputs;
+mod mistake;
 mod progress;
 mod report;
 
@@ -34,11 +47,13 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    mistake::watch();
     let cli = Cli::parse();
-    match commands::run(cli.command) {
+    let output = cli.command.output();
+    match mistake::caught(|| commands::run(cli.command)) {
         Ok(code) => code,
         Err(failure) => {
-            report::print_failure(&failure);
+            report::refused(&failure, output);
             ExitCode::from(failure.kind.exit_code())
         }
     }

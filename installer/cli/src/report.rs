@@ -17,13 +17,48 @@ pub fn print_failure(failure: &Failure) {
         (None, Some(phase)) => format!("{phase}: "),
         (None, None) => String::new(),
     };
-    eprintln!("error: {place}{}", failure.message);
+    crate::talk!("error: {place}{}", failure.message);
     if let Some(hint) = &failure.hint {
-        eprintln!("  next: {hint}");
+        crate::talk!("  next: {hint}");
     }
     if failure.kind == FailureKind::Bug {
-        eprintln!("  this is a mistake of ingot itself; please report it with this output");
+        crate::talk!(
+            "  this is a mistake of ingot {} itself; please report it with this output and the command that was typed",
+            env!("CARGO_PKG_VERSION")
+        );
     }
+}
+
+/// Says why a command did not even come to its work, or broke off in it.
+pub fn refused(failure: &Failure, output: Output) {
+    print_failure(failure);
+    if output == Output::Json {
+        let code = failure.kind.exit_code();
+        crate::say!(
+            "{}",
+            end_line(code, None, &[], &BTreeMap::new(), Some(failure), None)
+        );
+    }
+}
+
+/// The last line of `-o json`.
+fn end_line(
+    code: u8,
+    changed: Option<usize>,
+    done: &[&str],
+    failed: &BTreeMap<String, Failure>,
+    failure: Option<&Failure>,
+    command: Option<&str>,
+) -> serde_json::Value {
+    serde_json::json!({
+        "event": "end",
+        "exitCode": code,
+        "changed": changed,
+        "done": done,
+        "failed": failed,
+        "failure": failure,
+        "continueWith": command,
+    })
 }
 
 /// Says how a run ended, and how to go on where it did not end well; returns the exit code.
@@ -39,15 +74,9 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
             .map_or(0, FailureKind::exit_code),
     };
     if output == Output::Json {
-        let json = serde_json::json!({
-            "event": "end",
-            "exitCode": code,
-            "changed": result.as_ref().ok(),
-            "done": done,
-            "failed": driver.failed,
-            "failure": result.as_ref().err(),
-            "continueWith": (code != 0).then_some(command),
-        });
+        let (changed, failure) = (result.as_ref().ok().copied(), result.as_ref().err());
+        let command = (code != 0).then_some(command);
+        let json = end_line(code, changed, &done, &driver.failed, failure, command);
         crate::say!("{json}");
         return code;
     }
@@ -57,7 +86,7 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
     match result {
         Ok(0) if code == 0 => crate::say!("nothing to do: {} as described", nodes(&done)),
         Ok(changed) if code == 0 => crate::say!("done: {changed} changes on {}", nodes(&done)),
-        Ok(_) => eprintln!("{} done, {} failed", nodes(&done), driver.failed.len()),
+        Ok(_) => crate::talk!("{} done, {} failed", nodes(&done), driver.failed.len()),
         Err(failure)
             if driver
                 .failed
@@ -66,7 +95,7 @@ pub fn end(driver: &Driver, result: &Result<usize, Failure>, output: Output, com
         Err(failure) => print_failure(failure),
     }
     if code != 0 {
-        eprintln!("continue with: {command}");
+        crate::talk!("continue with: {command}");
     }
     code
 }
@@ -87,8 +116,8 @@ pub fn interrupted(output: Output, command: &str) {
             serde_json::json!({ "event": "interrupted", "continueWith": command })
         ),
         Output::Text => {
-            eprintln!("interrupted; the hosts finish the step they are in, nothing is lost");
-            eprintln!("continue with: {command}");
+            crate::talk!("interrupted; the hosts finish the step they are in, nothing is lost");
+            crate::talk!("continue with: {command}");
         }
     }
 }

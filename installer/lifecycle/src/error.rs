@@ -108,7 +108,7 @@ impl From<ingot_transport::TransportError> for Failure {
     fn from(error: ingot_transport::TransportError) -> Self {
         use ingot_transport::TransportError as E;
         let kind = match error {
-            E::Key { .. } | E::Agent { .. } => FailureKind::Input,
+            E::Key { .. } | E::Agent { .. } | E::KnownHosts { .. } => FailureKind::Input,
             _ => FailureKind::Machine,
         };
         Self::new(kind, &error)

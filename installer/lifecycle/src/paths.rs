@@ -2,7 +2,9 @@
 
 /// Everything that is ours alone.
 pub const HOME: &str = "/var/lib/ingot";
-/// The installer's own program, which is also the host agent.
+/// The programs of the installers that were here, each by its digest.
+pub const PROGRAMS: &str = "/var/lib/ingot/bin";
+/// The installed one, which services run.
 pub const PROGRAM: &str = "/var/lib/ingot/bin/ingot";
 /// Blobs by digest, `sha256/<hex>`.
 pub const BLOBS: &str = "/var/lib/ingot/blobs";

@@ -1,121 +1,9 @@
 //! The trait every way of reaching a host implements, and what is built on it.
 
+use crate::TransportError;
 use futures::future::{BoxFuture, Either};
 use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-
-/// A host could not be reached or used.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The name has no address.
-    #[error("cannot resolve `{name}`; write an IP address, or make the name known to this machine")]
-    Resolve {
-        /// The name.
-        name: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Nothing answered in time.
-    #[error(
-        "no answer from {address} within {seconds} s; is it powered on, is the address right, does a firewall drop the connection?"
-    )]
-    Timeout {
-        /// Address and port.
-        address: String,
-        /// How long was waited.
-        seconds: u64,
-    },
-    /// The connection was refused or broke.
-    #[error("cannot connect to {address}; is an SSH server running there?")]
-    Connect {
-        /// Address and port.
-        address: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The host's key is not on record.
-    #[error(
-        "the SSH host key of {address} is not known ({fingerprint}); compare it with the host's console and add it to {known_hosts}, or run with --accept-new-host-keys"
-    )]
-    UnknownKey {
-        /// Address and port.
-        address: String,
-        /// `SHA256:...`
-        fingerprint: String,
-        /// The file that was searched.
-        known_hosts: String,
-    },
-    /// The host shows another key than the one on record.
-    #[error(
-        "the SSH host key of {address} is not the one in {known_hosts} line {line} ({fingerprint} now); the host was reinstalled, or someone is in between; remove the line only when you know which"
-    )]
-    ChangedKey {
-        /// Address and port.
-        address: String,
-        /// `SHA256:...`
-        fingerprint: String,
-        /// The file.
-        known_hosts: String,
-        /// The line, from 1.
-        line: usize,
-    },
-    /// The private key cannot be used.
-    #[error("cannot use the private key {path}: {reason}")]
-    Key {
-        /// The file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// The SSH agent cannot be used.
-    #[error("cannot use the SSH agent: {reason}; start one and add a key, or set `keyFile`")]
-    Agent {
-        /// Why.
-        reason: String,
-    },
-    /// The host does not let the user in.
-    #[error(
-        "{address} refuses user `{user}` ({offered}); add the public key to ~{user}/.ssh/authorized_keys on the host"
-    )]
-    Authentication {
-        /// Address and port.
-        address: String,
-        /// The user.
-        user: String,
-        /// What was offered.
-        offered: String,
-    },
-    /// sudo does not work for the user.
-    #[error("user `{user}` cannot become root on {address}: {reason}")]
-    Sudo {
-        /// Address and port.
-        address: String,
-        /// The user.
-        user: String,
-        /// What sudo said, and what to do.
-        reason: String,
-    },
-    /// The connection broke or the protocol failed later on.
-    #[error("the connection to {address} broke: {reason}")]
-    Broken {
-        /// Address and port.
-        address: String,
-        /// Why.
-        reason: String,
-    },
-    /// A command that must succeed failed.
-    #[error("`{command}` failed on {address} with {status}: {stderr}")]
-    Command {
-        /// Address and port.
-        address: String,
-        /// What was run.
-        command: String,
-        /// The exit status or signal.
-        status: String,
-        /// What it said.
-        stderr: String,
-    },
-}
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,20 +90,29 @@ pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output,
     })
 }
 
-/// Writes `content` to `path` with the given mode, in one step: beside it first, then renamed over it.
+/// Writes `content`, whose SHA-256 is `digest`, to `path` with the given mode, in one step: beside it first,
+/// under a name that nobody else uses (it ends with a process id, which tells what a power cut left), then
+/// renamed over it. A connection that breaks in the middle ends the input like a whole file does, so what
+/// arrived is compared before it counts.
 ///
 /// # Errors
-/// When the host refuses; the old file is then still there.
+/// When the host refuses or something else arrived; the old file is then still there.
 pub async fn write_file(
     host: &dyn Host,
     path: &str,
     mode: u32,
     content: &[u8],
+    digest: &str,
 ) -> Result<(), TransportError> {
     let target = quote(path);
-    let fresh = quote(&format!("{path}.new"));
+    let digest = quote(digest);
     let command = format!(
-        "set -e; umask 077; mkdir -p -m 0755 \"$(dirname {target})\"; cat > {fresh}; chmod {mode:o} {fresh}; mv -f {fresh} {target}"
+        "set -e; umask 077; mkdir -p -m 0755 \"$(dirname {target})\"; fresh={target}.new.$$; \
+         for torn in {target}.new.*; do kill -0 \"${{torn##*.}}\" 2>/dev/null || rm -f \"$torn\"; done; \
+         trap 'rm -f \"$fresh\"' EXIT; cat > \"$fresh\"; \
+         if [ \"$(sha256sum < \"$fresh\" | cut -c1-64)\" != {digest} ]; then \
+         echo 'it did not arrive whole; run the same command again' >&2; exit 1; fi; \
+         chmod {mode:o} \"$fresh\"; mv -f \"$fresh\" {target}"
     );
     let output = run(host, &command, content).await?;
     if output.exit.status == Some(0) {
@@ -285,9 +182,13 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_written_with_its_mode_and_refusals_are_told() {
         use std::os::unix::fs::PermissionsExt;
+        use std::path::Path;
+        // Of "content".
+        let digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sub dir/f");
-        write_file(&LocalHost, path.to_str().unwrap(), 0o640, b"content")
+        let text = path.to_str().unwrap();
+        write_file(&LocalHost, text, 0o640, b"content", digest)
             .await
             .unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"content");
@@ -295,7 +196,28 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o640
         );
-        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"")
+        let error = write_file(&LocalHost, text, 0o640, b"cont", digest)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "`write {text}` failed on this machine with status 1: it did not arrive whole; run the same command again"
+            )
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"content");
+        let beside = || std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(beside(), 1, "something is left beside it");
+        // One that a power cut left, and one that somebody is writing now.
+        for process in [u32::MAX, std::process::id()] {
+            std::fs::write(format!("{text}.new.{process}"), "cont").unwrap();
+        }
+        write_file(&LocalHost, text, 0o640, b"content", digest)
+            .await
+            .unwrap();
+        assert_eq!(beside(), 2);
+        assert!(Path::new(&format!("{text}.new.{}", std::process::id())).exists());
+        let error = write_file(&LocalHost, "/proc/no/file", 0o640, b"", digest)
             .await
             .unwrap_err();
         assert!(

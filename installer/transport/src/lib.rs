@@ -3,12 +3,16 @@
 //! The boundary is one trait, [`Host`], with one method that starts a process as root and gives its
 //! streams. What is said over the streams is not known here, and nothing is decided here.
 
+mod error;
 pub mod host;
 pub mod local;
 pub mod secret;
 pub mod ssh;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-pub use host::{Exit, Host, Output, Process, TransportError, quote, run, write_file};
+pub use error::TransportError;
+pub use host::{Exit, Host, Output, Process, quote, run, write_file};
 pub use local::LocalHost;
 pub use secret::Secret;
 pub use ssh::{SshHost, SshTarget};

@@ -1,6 +1,7 @@
 //! The machine the installer runs on, as a host (`transport: local`).
 
-use crate::host::{Exit, Host, Process, TransportError, tail};
+use crate::TransportError;
+use crate::host::{Exit, Host, Process, tail};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::process::Stdio;

@@ -3,7 +3,8 @@
 mod connect;
 mod known_hosts;
 
-use crate::host::{Exit, Host, Process, TransportError, quote, run};
+use crate::TransportError;
+use crate::host::{Exit, Host, Process, quote, run};
 use crate::secret::Secret;
 use futures::FutureExt;
 use futures::future::BoxFuture;

@@ -300,18 +300,23 @@ fn programs_of(component: &Component, cache: &Cache) -> Result<Vec<(String, Vec<
     Ok(found)
 }
 
+/// What the disc says about itself. The commands in it are tried by the tests of `ingot`.
 fn readme(plan: &Plan) -> String {
     let catalog = &plan.catalog;
-    format!(
-        "Ingot {} with Kubernetes {} for {}\n\n\
-         This disc installs a Kubernetes cluster on Linux servers without internet.\n\
-         Check it with the public key of whoever gave it to you:\n\n\
-         \x20   minisign -V -p ingot.pub -m bundle.json\n\
-         \x20   ./ingot bundle verify --trust ingot.pub .\n\n\
-         Then describe your servers in cluster.yaml and run\n\n\
-         \x20   ./ingot bootstrap --config cluster.yaml --bundle <this disc or its ISO file>\n\n\
-         bundle.json lists everything inside with versions, origins, licences and digests.\n\
-         The directory is an OCI image layout; skopeo, crane and oras can read it.\n",
-        catalog.version, catalog.kubernetes, catalog.architecture
-    )
+    include_str!("build/README.txt")
+        .replace("VERSION", &catalog.version)
+        .replace("KUBERNETES", &catalog.kubernetes)
+        .replace("ARCHITECTURE", &catalog.architecture)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_says_once_what_it_is() {
+        let text = include_str!("build/README.txt");
+        for word in ["VERSION", "KUBERNETES", "ARCHITECTURE"] {
+            assert_eq!(text.matches(word).count(), 1, "{word}");
+        }
+        assert!(text.lines().all(|line| line.len() <= 80));
+    }
 }

@@ -57,7 +57,8 @@ fn the_agent_is_killed_and_the_host_loses_power() {
 /// Kills the agent of the installer on the host; the registry is another process of the program.
 fn kill_agent(host: &Host) {
     let script = "for p in /proc/[0-9]*; do \
-        [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = '/var/lib/ingot/bin/ingot agent ' ] && kill -9 ${p#/proc/} && echo ${p#/proc/}; \
+        case \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" in \
+        /var/lib/ingot/bin/ingot-*' agent ') kill -9 ${p#/proc/} && echo ${p#/proc/};; esac; \
         done; true";
     let output = host
         .exec(&["sh", "-c", script])

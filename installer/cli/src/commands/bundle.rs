@@ -24,6 +24,14 @@ pub struct Arguments {
     output: Output,
 }
 
+impl Command {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        let (Self::Verify(arguments) | Self::Inspect(arguments)) = self;
+        arguments.output
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors

@@ -16,11 +16,10 @@ pub struct Arguments {
 /// # Errors
 /// Never.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    clap_complete::generate(
-        arguments.shell,
-        &mut crate::Cli::command(),
-        "ingot",
-        &mut std::io::stdout(),
-    );
+    // Not right to standard output: clap panics where its reader has gone away.
+    let mut script = Vec::new();
+    let mut command = crate::Cli::command();
+    clap_complete::generate(arguments.shell, &mut command, "ingot", &mut script);
+    crate::say!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use super::run::HostOptions;
 use super::volume::look;
+use crate::progress::Output;
 use ingot_lifecycle::Failure;
 use ingot_lifecycle::storage::disks;
 use std::process::ExitCode;
@@ -11,6 +12,14 @@ use std::process::ExitCode;
 pub enum Command {
     /// Show the disks of all nodes with pools: what is on each, and why it is not used
     List(HostOptions),
+}
+
+impl Command {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        let Self::List(hosts) = self;
+        hosts.output
+    }
 }
 
 /// Runs the command.

@@ -1,10 +1,14 @@
 //! `ingot kubeconfig`: access for an administrator, with a certificate made for the purpose.
 
 use super::run::HostOptions;
+use crate::progress::{self, Output};
+use clap::builder::NonEmptyStringValueParser;
+use ingot_cluster::Cluster;
 use ingot_lifecycle::pki::{Authorities, Authority, CertificateRequest, Usage};
 use ingot_lifecycle::sequence::{self, REACH};
 use ingot_lifecycle::{Failure, FailureKind, paths};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,38 +20,45 @@ pub struct Arguments {
     #[command(flatten)]
     hosts: HostOptions,
     /// The name of the person, as it stands in the audit log
-    #[arg(long, default_value = "administrator")]
+    #[arg(long, default_value = "administrator", value_parser = NonEmptyStringValueParser::new())]
     user: String,
-    /// Days until the certificate ends
-    #[arg(long, default_value_t = 90)]
+    /// Days until the certificate ends, at most ten years
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
     /// Write to this file (mode 0600) instead of standard output
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        self.hosts.output
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// When no control plane can be reached.
+/// When no control plane has the cluster's authority.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut driver = arguments.hosts.driver(Vec::new())?;
+    // Standard output is for the kubeconfig.
+    driver.events = progress::aside();
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, REACH).await?;
-        let machine = driver
-            .any_control_plane()
-            .ok_or_else(|| Failure::machine("no control plane can be reached"))?;
-        let address = machine.node.address;
-        let files = machine.session.read_authority().await?.ok_or_else(|| {
-            Failure::machine(format!(
-                "{} has no certificate authority yet",
-                machine.node.name
-            ))
-            .hint("run `ingot bootstrap` first")
-        })?;
-        let bug =
-            |error: ingot_lifecycle::pki::PkiError| Failure::new(FailureKind::Machine, &error);
-        let authorities = Authorities::from_files(files).map_err(bug)?;
+        let (node, authorities) = driver
+            .ask(async |session| {
+                let files = session.read_authority().await?.ok_or_else(|| {
+                    Failure::machine(
+                        "it has no certificate authority yet; run `ingot bootstrap` first",
+                    )
+                })?;
+                Authorities::from_files(files)
+                    .map_err(|error| Failure::new(FailureKind::Machine, &error))
+            })
+            .await
+            .map_err(|said| said.failure("no control plane gives the certificate authority"))?;
         let request = CertificateRequest {
             path: "kubeconfig".into(),
             authority: Authority::Cluster,
@@ -57,21 +68,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             addresses: Vec::new(),
             usages: vec![Usage::Client],
         };
-        let life = Duration::from_secs(arguments.days * 86400);
-        let (certificate, key) = authorities.issue(&request, life).map_err(bug)?;
-        let server = match &driver.cluster.endpoint {
-            Some(endpoint) => format!("https://{}:{}", endpoint.host, endpoint.port),
-            None if address.is_ipv6() => format!("https://[{address}]:{}", paths::API_PORT),
-            None => format!("https://{address}:{}", paths::API_PORT),
-        };
-        let text = kubeconfig(
+        let life = Duration::from_secs(arguments.days * 86_400);
+        let (certificate, key) = authorities
+            .issue(&request, life)
+            .map_err(|error| Failure::new(FailureKind::Machine, &error))?;
+        let kubeconfig = kubeconfig(
             driver.cluster.name.as_str(),
             &arguments.user,
-            &server,
+            &server(&driver.cluster, &node),
             authorities.certificate(Authority::Cluster),
             &certificate,
             &key,
         );
+        let text = match arguments.output() {
+            Output::Json => kubeconfig.to_string(),
+            Output::Text => serde_yaml::to_string(&kubeconfig)
+                .map_err(|error| Failure::bug(error.to_string()))?,
+        };
         match &arguments.to {
             None => crate::say!("{}", text.trim_end()),
             Some(path) => write(path, &text).map_err(|e| {
@@ -83,6 +96,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Where users reach the API server: the cluster's endpoint, or the control plane that answered.
+fn server(cluster: &Cluster, node: &str) -> String {
+    let node = cluster.nodes.iter().find(|n| n.name.as_str() == node);
+    match (&cluster.endpoint, node.map(|node| node.address)) {
+        (Some(endpoint), _) => format!("https://{}:{}", endpoint.host, endpoint.port),
+        (None, Some(address)) => format!("https://{}", SocketAddr::new(address, paths::API_PORT)),
+        (None, None) => String::new(),
+    }
 }
 
 fn write(path: &PathBuf, text: &str) -> std::io::Result<()> {
@@ -103,13 +126,25 @@ fn kubeconfig(
     ca: &str,
     certificate: &str,
     key: &str,
-) -> String {
+) -> serde_json::Value {
     use base64::Engine;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n  - name: {cluster}\n    cluster:\n      server: {server}\n      certificate-authority-data: {}\nusers:\n  - name: {user}\n    user:\n      client-certificate-data: {}\n      client-key-data: {}\ncontexts:\n  - name: {user}@{cluster}\n    context: {{ cluster: {cluster}, user: {user} }}\ncurrent-context: {user}@{cluster}\n",
-        encode(ca),
-        encode(certificate),
-        encode(key),
-    )
+    let context = format!("{user}@{cluster}");
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": cluster,
+            "cluster": { "server": server, "certificate-authority-data": encode(ca) },
+        }],
+        "users": [{
+            "name": user,
+            "user": {
+                "client-certificate-data": encode(certificate),
+                "client-key-data": encode(key),
+            },
+        }],
+        "contexts": [{ "name": context, "context": { "cluster": cluster, "user": user } }],
+        "current-context": context,
+    })
 }

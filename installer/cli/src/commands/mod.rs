@@ -14,6 +14,7 @@ mod states;
 mod status;
 mod volume;
 
+use crate::progress::Output;
 use clap::Subcommand;
 use ingot_lifecycle::Failure;
 use std::process::ExitCode;
@@ -54,6 +55,24 @@ pub enum Command {
     /// The part that runs on servers; started by the installer and by systemd
     #[command(subcommand_negates_reqs = true, hide = true)]
     Agent(agent::Arguments),
+}
+
+impl Command {
+    /// How it reports, failures included.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::Bootstrap(options) | Self::Apply(options) => options.output(),
+            Self::Plan(options) | Self::Status(options) => options.output,
+            Self::Kubeconfig(arguments) => arguments.output(),
+            Self::Node(command) => command.output(),
+            Self::Volume(command) => command.output(),
+            Self::Disk(command) => command.output(),
+            Self::Bundle(command) => command.output(),
+            Self::Sandbox(_) | Self::States(_) | Self::Completion(_) | Self::Agent(_) => {
+                Output::Text
+            }
+        }
+    }
 }
 
 /// Runs a command to its end.

@@ -1,6 +1,7 @@
 //! `ingot node`: single nodes.
 
 use super::run::ChangeOptions;
+use crate::progress::Output;
 use ingot_lifecycle::Failure;
 use ingot_lifecycle::sequence::RESET;
 use std::process::ExitCode;
@@ -23,6 +24,14 @@ pub struct Reset {
     /// Confirm that everything on these nodes, etcd's data included, is to be lost
     #[arg(long)]
     yes: bool,
+}
+
+impl Command {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        let Self::Reset(arguments) = self;
+        arguments.options.output()
+    }
 }
 
 /// Runs the command.

@@ -1,6 +1,7 @@
 //! What commands that work on hosts share: options, the driver, the end of a run.
 
 use crate::inputs::{self, BundleInput, ClusterInput};
+use crate::mistake;
 use crate::progress::{self, Output};
 use crate::report;
 use ingot_lifecycle::driver::{Driver, Options};
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The longest time that may be given, in seconds: no clock counts to a deadline without end.
+pub const YEAR: u64 = 365 * 86_400;
 
 /// Options of every command that reaches hosts.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,13 +33,13 @@ pub struct HostOptions {
     #[arg(long)]
     accept_new_host_keys: bool,
     /// Seconds a host may take to answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     connect_timeout: u64,
     /// Seconds a connected host may be silent before it counts as lost
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     silence_timeout: u64,
     /// Seconds the cluster may take to become ready
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(..=YEAR))]
     ready_timeout: u64,
     /// A check whose errors are only warned about; may be given more than once
     #[arg(long = "ignore-check", value_name = "NAME")]
@@ -145,12 +149,26 @@ impl ChangeOptions {
                 message: unfinished.to_string(),
             });
         }
-        let code = super::runtime()?.block_on(sequence(driver, phases, self.hosts.output));
+        let runtime = super::runtime()?;
+        let sequence = sequence(driver, phases, self.hosts.output);
+        let ended = mistake::caught(|| Ok(runtime.block_on(sequence)));
+        let code = match &ended {
+            Ok(code) => *code,
+            Err(failure) => failure.kind.exit_code(),
+        };
         // The work is done and reported; a record that lacks its last line takes nothing of it back.
         if let Err(error) = journal.end(code) {
-            eprintln!("warning: {}", chain(&error));
+            crate::talk!("warning: {}", chain(&error));
         }
-        Ok(ExitCode::from(code))
+        match ended {
+            Ok(code) => Ok(ExitCode::from(code)),
+            Err(failure) => Err(failure.hint(format!("continue with: {}", same_command()))),
+        }
+    }
+
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        self.hosts.output
     }
 }
 

@@ -98,7 +98,7 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).map_err(failed);
     let (bundle, key) = (absolute(&arguments.bundle)?, absolute(&arguments.key)?);
-    let progress = |line: &str| eprintln!("  {line}");
+    let progress = |line: &str| crate::talk!("  {line}");
     let spec = LabSpec {
         name: arguments.name.clone(),
         lifetime: Lifetime::Kept,
@@ -157,7 +157,7 @@ fn create(arguments: &Create) -> Result<ExitCode, Failure> {
     lab.enter(&mut bootstrap).map_err(failed)?;
     let status = bootstrap.status().map_err(failed)?;
     if !status.success() {
-        eprintln!(
+        crate::talk!(
             "the sandbox stays for a look; remove it with: ingot sandbox delete {}",
             arguments.name
         );

@@ -92,7 +92,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
     };
     let done = apply(&system, &graph, &found, &journal, &|_| {}).map_err(|error| input(&error))?;
     for (target, reason) in done.failures() {
-        eprintln!("error: {target}: {reason}");
+        crate::talk!("error: {target}: {reason}");
     }
     crate::say!(
         "{} of {} resources changed",

@@ -1,6 +1,6 @@
 //! `ingot volume`: looks at volumes, takes snapshots of them, finds what nobody owns.
 
-use super::run::HostOptions;
+use super::run::{HostOptions, YEAR};
 use crate::progress::{self, Output};
 use ingot_lifecycle::storage::{Objects, ask, orphans, pools, show, snapshot, volumes};
 use ingot_lifecycle::{Driver, Failure};
@@ -53,7 +53,7 @@ pub struct Snapshot {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Seconds it may take to become ready
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=YEAR))]
     wait: u64,
 }
 
@@ -62,6 +62,18 @@ pub struct Snapshot {
 pub struct Orphans {
     #[command(flatten)]
     hosts: HostOptions,
+}
+
+impl Command {
+    /// How it reports.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::List(List { hosts, .. })
+            | Self::Show(Show { hosts, .. })
+            | Self::Snapshot(Snapshot { hosts, .. })
+            | Self::Orphans(Orphans { hosts }) => hosts.output,
+        }
+    }
 }
 
 /// Runs the command.

@@ -36,20 +36,22 @@ impl Events for Plain {
                 let at = last.entry(node.clone()).or_insert_with(Instant::now);
                 if at.elapsed() > PATIENCE {
                     *at = Instant::now();
-                    eprintln!("    {node}: {message}");
+                    crate::talk!("    {node}: {message}");
                 }
             }
             Event::PhaseFinished {
                 phase,
                 changed,
                 milliseconds,
-            } => eprintln!("{}", line(&phase, changed, milliseconds)),
+            } => crate::talk!("{}", line(&phase, changed, milliseconds)),
             Event::NodeFailed {
                 node,
                 phase,
                 failure,
-            } => eprintln!("  {node} failed in {phase}: {failure}"),
-            Event::Warning { node, message } => eprintln!("{}", warning(node.as_deref(), &message)),
+            } => crate::talk!("  {node} failed in {phase}: {failure}"),
+            Event::Warning { node, message } => {
+                crate::talk!("{}", warning(node.as_deref(), &message))
+            }
             Event::NodeFinished { .. } => {}
         }
     }

@@ -3,19 +3,21 @@
 use super::protocol::{HostPlan, Reply, Request, receive, send};
 use crate::error::Failure;
 use crate::facts::Facts;
-use crate::paths;
 use futures::FutureExt;
 use ingot_engine::{Event, Report};
-use ingot_transport::{Exit, Host, Process, TransportError, quote, run, write_file};
+use ingot_transport::{Exit, Host, Process, TransportError};
 use std::net::IpAddr;
 
 mod blobs;
 mod cluster;
 mod membership;
+mod program;
 
 /// A conversation with the agent of one host.
 pub struct Session {
     address: String,
+    /// The digest of the program that is the agent.
+    program: String,
     process: Process,
     /// The connection it runs over.
     host: Option<Box<dyn Host>>,
@@ -24,30 +26,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes sure that the host has this `program` (by its SHA-256 `digest`), and starts its agent.
-    ///
-    /// # Errors
-    /// When the host refuses the program or it does not run there.
-    pub async fn open(host: &dyn Host, program: &[u8], digest: &str) -> Result<Self, Failure> {
-        let path = quote(paths::PROGRAM);
-        let found = run(
-            host,
-            &format!("sha256sum {path} 2>/dev/null | cut -c1-64"),
-            b"",
-        )
-        .await?;
-        if found.stdout.trim_ascii() != digest.as_bytes() {
-            write_file(host, paths::PROGRAM, 0o755, program).await?;
-        }
-        let process = host.start(&format!("exec {path} agent")).await?;
-        Ok(Self {
-            address: host.address(),
-            process,
-            host: None,
-            ended: None,
-        })
-    }
-
     /// Keeps the connection for as long as the conversation.
     pub fn keep(mut self, host: Box<dyn Host>) -> Self {
         self.host = Some(host);

@@ -17,7 +17,8 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             |_| true,
             async |machine| {
                 let Err(failure) = machine.session.lease(&holder).await else {
-                    return Ok(0);
+                    // Nobody else changes the host now, so its services may get this program.
+                    return machine.session.install_program().await.map(|()| 0);
                 };
                 // A host that died holds nobody's lease; the others go on without it.
                 if machine.session.lost().is_none() {

@@ -1,16 +1,19 @@
 //! From a target to an authenticated session: TCP (directly or through a jump host), key exchange
 //! with a check of the host key, log-in.
 
-use super::known_hosts::{Verdict, fingerprint};
+use super::known_hosts::Record;
 use super::{KnownHosts, SshTarget};
-use crate::host::TransportError;
+use crate::TransportError;
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, agent, load_secret_key};
 use russh::{Preferred, cipher};
 use std::borrow::Cow;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// Questions asked of a silent host, evenly spread, before it counts as lost: one may go astray.
 const KEEPALIVES: u32 = 6;
@@ -26,8 +29,9 @@ const CIPHERS: [cipher::Name; 4] = [
 
 /// Checks the host key; russh asks it during the key exchange.
 pub(super) struct Client {
-    target: (String, u16, String),
+    address: String,
     known_hosts: KnownHosts,
+    record: Record,
     /// Why the key was refused: russh's own error does not say.
     refusal: Arc<Mutex<Option<TransportError>>>,
 }
@@ -40,21 +44,8 @@ impl client::Handler for Client {
         key: &PublicKeyOrCertificate,
     ) -> Result<bool, Self::Error> {
         let key = key.public_key();
-        let (host, port, address) = &self.target;
-        let known_hosts = self.known_hosts.file.display().to_string();
-        let refusal = match self.known_hosts.judge(host, *port, &key) {
-            Verdict::Trusted => return Ok(true),
-            Verdict::Unknown => TransportError::UnknownKey {
-                address: address.clone(),
-                fingerprint: fingerprint(&key),
-                known_hosts,
-            },
-            Verdict::Changed(line) => TransportError::ChangedKey {
-                address: address.clone(),
-                fingerprint: fingerprint(&key),
-                known_hosts,
-                line,
-            },
+        let Err(refusal) = self.known_hosts.check(&self.record, &self.address, &key) else {
+            return Ok(true);
         };
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
         Ok(false)
@@ -72,46 +63,81 @@ pub(super) async fn session(
     };
     let stream = tcp(jump).await?;
     let carrier = log_in(jump, known_hosts, stream).await?;
-    let channel = carrier
-        .channel_open_direct_tcpip(target.host.clone(), target.port.into(), "127.0.0.1", 0)
-        .await
-        .map_err(|error| TransportError::Connect {
-            address: format!("{} through {}", target.address(), jump.address()),
+    let address = format!("{} through {}", target.address(), jump.address());
+    let open =
+        carrier.channel_open_direct_tcpip(target.host.clone(), target.port.into(), "127.0.0.1", 0);
+    // The jump host goes on trying for as long as its kernel does, minutes, where nothing answers.
+    let channel = match timeout(target.timeout, open).await {
+        Err(_) => return Err(no_answer(target, address)),
+        Ok(opened) => opened.map_err(|error| TransportError::Connect {
+            address,
             source: io::Error::other(error),
-        })?;
+        })?,
+    };
     let session = log_in(target, known_hosts, channel.into_stream()).await?;
     Ok((session, Some(carrier)))
 }
 
 async fn tcp(target: &SshTarget) -> Result<TcpStream, TransportError> {
-    let mut addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await
         .map_err(|source| TransportError::Resolve {
             name: target.host.clone(),
             source,
         })?;
-    let address = addresses.next().ok_or_else(|| TransportError::Resolve {
-        name: target.host.clone(),
-        source: io::ErrorKind::NotFound.into(),
-    })?;
-    let stream = tokio::time::timeout(target.timeout, TcpStream::connect(address))
-        .await
-        .map_err(|_| timeout(target))?
-        .map_err(|source| match source.kind() {
-            // No route and no neighbour come after the kernel's own time-out: the same thing to the reader.
-            io::ErrorKind::HostUnreachable | io::ErrorKind::TimedOut => timeout(target),
-            _ => TransportError::Connect {
-                address: target.address(),
-                source,
-            },
-        })?;
+    let stream = first_that_answers(target, found.collect()).await?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-fn timeout(target: &SshTarget) -> TransportError {
-    TransportError::Timeout {
+/// Tries one address of the name after the other: an old one, or one of the other family, leads nowhere.
+/// All of them together may take as long as one would.
+async fn first_that_answers(
+    target: &SshTarget,
+    mut addresses: Vec<SocketAddr>,
+) -> Result<TcpStream, TransportError> {
+    addresses.dedup();
+    let start = Instant::now();
+    let mut refused = Vec::new();
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for address in &addresses {
+        let share = target.timeout.saturating_sub(start.elapsed()) / left;
+        left -= 1;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Err(_) => {}
+            // No route and no neighbour come after the kernel's own time-out: the same thing to the reader.
+            Ok(Err(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::HostUnreachable | io::ErrorKind::TimedOut
+                ) => {}
+            Ok(Err(error)) => refused.push((address.ip(), error)),
+        }
+    }
+    let source = match refused.len() {
+        0 if addresses.is_empty() => {
+            return Err(TransportError::Resolve {
+                name: target.host.clone(),
+                source: io::ErrorKind::NotFound.into(),
+            });
+        }
+        0 => return Err(no_answer(target, target.address())),
+        1 if addresses.len() == 1 => refused.remove(0).1,
+        _ => {
+            let said = refused.iter().map(|(ip, error)| format!("{ip}: {error}"));
+            io::Error::other(said.collect::<Vec<_>>().join("; "))
+        }
+    };
+    Err(TransportError::Connect {
         address: target.address(),
+        source,
+    })
+}
+
+fn no_answer(target: &SshTarget, address: String) -> TransportError {
+    TransportError::Timeout {
+        address,
         seconds: target.timeout.as_secs(),
     }
 }
@@ -124,6 +150,7 @@ async fn log_in<S>(
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    let record = known_hosts.record(&target.host, target.port)?;
     let config = client::Config {
         // A dead host is noticed also in the middle of a long unpacking, when nothing is to be sent.
         keepalive_interval: Some(target.silence / KEEPALIVES),
@@ -133,14 +160,16 @@ where
         nodelay: true,
         preferred: Preferred {
             cipher: Cow::Borrowed(&CIPHERS),
+            key: Cow::Owned(record.preferred(&Preferred::DEFAULT.key)),
             ..Preferred::DEFAULT
         },
         ..client::Config::default()
     };
     let refusal = Arc::new(Mutex::new(None));
     let client = Client {
-        target: (target.host.clone(), target.port, target.address()),
+        address: target.address(),
         known_hosts: known_hosts.clone(),
+        record,
         refusal: Arc::clone(&refusal),
     };
     // Loaded first: a key that cannot be read is the reader's mistake whatever the host says.
@@ -156,8 +185,8 @@ where
         None => None,
     };
     let connecting = client::connect_stream(Arc::new(config), stream, client);
-    let mut session = match tokio::time::timeout(target.timeout, connecting).await {
-        Err(_) => return Err(timeout(target)),
+    let mut session = match timeout(target.timeout, connecting).await {
+        Err(_) => return Err(no_answer(target, target.address())),
         Ok(Ok(session)) => session,
         Ok(Err(error)) => {
             let told = refusal
@@ -263,3 +292,6 @@ async fn with_agent(
         None => Err(agent_error(&"it holds no keys")),
     }
 }
+
+#[cfg(test)]
+mod tests;

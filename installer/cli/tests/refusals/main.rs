@@ -1,129 +1,14 @@
 //! What the program says when it is given something wrong: whole outputs as golden files, exit codes, and
 //! no host touched. `UPDATE_GOLDEN=1` rewrites them.
 
-use ingot_bundle::Kind;
-use ingot_bundle::testing::{TestBundle, TestKey};
-use std::path::{Path, PathBuf};
+mod end;
+mod readme;
+mod servers;
+mod site;
+
+use ingot_bundle::testing::TestBundle;
+use site::{GOOD, Site, complete};
 use std::process::Command;
-
-const GOOD: &str = "apiVersion: ingot.dev/v1alpha1
-kind: Cluster
-metadata: { name: site }
-spec:
-  ssh: { keyFile: key }
-  nodes:
-    - { name: n1, address: 192.0.2.7, roles: [control-plane, worker], ssh: { host: 127.0.0.1, port: 1 } }
-";
-
-/// A bundle with everything a cluster needs.
-fn complete() -> TestBundle {
-    let part = |name: &&str| {
-        (
-            (*name).to_owned(),
-            Kind::HostBinaries,
-            vec![name.as_bytes().to_vec()],
-        )
-    };
-    TestBundle {
-        components: ingot_lifecycle::settings::REQUIRED
-            .iter()
-            .map(part)
-            .collect(),
-        ..TestBundle::default()
-    }
-}
-
-/// A directory with a good cluster.yaml, a private key, a signed bundle and its public key.
-struct Site {
-    dir: tempfile::TempDir,
-    key: TestKey,
-}
-
-impl Site {
-    fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        std::fs::write(at("cluster.yaml"), GOOD).unwrap();
-        std::fs::write(at("key"), include_str!("refusals/throw-away-key")).unwrap();
-        std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
-        let key = TestKey::generate().unwrap();
-        std::fs::create_dir(at("bundle")).unwrap();
-        complete().write(&at("bundle"), &key).unwrap();
-        std::fs::write(at("vendor.pub"), key.public_file().unwrap()).unwrap();
-        let other = TestKey::generate().unwrap();
-        std::fs::write(at("other.pub"), other.public_file().unwrap()).unwrap();
-        Self { dir, key }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Runs `ingot` with these words in the site's directory; compares what it says and its exit code.
-    fn refuses(&self, case: &str, code: i32, words: &[&str]) {
-        let output = Command::new(env!("CARGO_BIN_EXE_ingot"))
-            .args(words)
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .env("PATH", "/usr/bin:/bin")
-            .output()
-            .unwrap();
-        let mut text = format!("$ ingot {}\n", words.join(" "));
-        text.push_str(&String::from_utf8_lossy(&output.stdout));
-        text.push_str(&String::from_utf8_lossy(&output.stderr));
-        text = text.replace(&self.dir.path().display().to_string(), "SITE");
-        text = stable(&text);
-        text.push_str(&format!(
-            "exit code {}\n",
-            output.status.code().unwrap_or(-1)
-        ));
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/refusals")
-            .join(format!("{case}.txt"));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap_or_default(),
-            text,
-            "{} differs",
-            path.display()
-        );
-        assert_eq!(output.status.code(), Some(code), "{text}");
-    }
-}
-
-/// Durations and key ids differ from run to run.
-fn stable(text: &str) -> String {
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let words = line.split(' ').map(|word| {
-            let hex = word
-                .trim_end_matches([',', ';', '.', ')'])
-                .trim_start_matches('(');
-            let id = hex.len() == 16 && hex.chars().all(|c| c.is_ascii_hexdigit());
-            if id {
-                word.replace(hex, "KEYID")
-            } else {
-                word.to_owned()
-            }
-        });
-        let line = words.collect::<Vec<_>>().join(" ");
-        // "  connect            0.0 s  nothing to do"
-        lines.push(match line.split_once(" s  ") {
-            Some((head, rest)) if line.starts_with("  ") => {
-                format!(
-                    "{} T s  {rest}",
-                    head.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')
-                )
-            }
-            _ => line,
-        });
-    }
-    lines.join("\n") + "\n"
-}
 
 const BUNDLE: [&str; 4] = ["--bundle", "bundle", "--key", "vendor.pub"];
 
@@ -149,6 +34,11 @@ fn the_description_of_the_cluster() {
         "config-wrong",
         2,
         &with(&["plan", "-c", "bad.yaml"], &BUNDLE),
+    );
+    site.refuses(
+        "config-wrong-json",
+        2,
+        &with(&["bootstrap", "-c", "bad.yaml", "-o", "json"], &BUNDLE),
     );
     std::fs::write(
         site.at("nokey.yaml"),
@@ -217,6 +107,11 @@ fn the_bundle() {
     );
     std::fs::remove_file(site.at("bundle/bundle.json.minisig")).unwrap();
     site.refuses("unsigned", 2, &with(&["bootstrap"], &BUNDLE));
+    site.refuses(
+        "unsigned-json",
+        2,
+        &with(&["bundle", "verify", "-o", "json"], &BUNDLE),
+    );
 }
 
 #[test]
@@ -280,6 +175,21 @@ fn the_command_line() {
         &with(&["node", "reset", "n2", "--yes"], &BUNDLE),
     );
     site.refuses("unknown-verb", 2, &["boostrap"]);
+    for (case, option, value) in [
+        ("days-none", "--days", "0"),
+        ("days-too-many", "--days", "3000000"),
+        ("user-empty", "--user", ""),
+    ] {
+        site.refuses(case, 2, &with(&["kubeconfig", option, value], &BUNDLE));
+    }
+    site.refuses(
+        "timeout-endless",
+        2,
+        &with(
+            &["bootstrap", "--ready-timeout", "18446744073709551615"],
+            &BUNDLE,
+        ),
+    );
     site.refuses("unknown-option", 2, &with(&["apply", "--forse"], &BUNDLE));
 }
 
