@@ -124,6 +124,9 @@ const CASES: &[(&str, &str, Change)] = &[
     ("our own kubelet after an interrupted run", "w1", |f| {
         drop(f.listening.insert(10250, "kubelet".into()))
     }),
+    ("our own agent of an interrupted run", "cp1", |f| {
+        drop(f.listening.insert(6443, "ingot-9f86d0818".into()))
+    }),
     ("another Kubernetes", "w1", |f| {
         f.foreign = vec!["/etc/rancher".into(), "process k3s (812)".into()]
     }),

@@ -201,11 +201,13 @@ pub fn same_command() -> String {
 /// Runs a sequence and reports; returns the exit code.
 async fn sequence(mut driver: Driver, phases: &'static [Phase], output: Output) -> u8 {
     let result = tokio::select! {
-        result = sequence::run(&mut driver, phases) => result,
+        // First, so that no host is reached before Ctrl-C is listened for.
+        biased;
         _ = tokio::signal::ctrl_c() => {
             report::interrupted(output, &same_command());
             return 130;
         }
+        result = sequence::run(&mut driver, phases) => result,
     };
     report::end(&driver, &result, output, &same_command())
 }

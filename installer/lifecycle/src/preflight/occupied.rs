@@ -37,8 +37,8 @@ fn needed(node: &Node) -> Vec<(u16, &'static str)> {
     all
 }
 
-pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
-    /// The programs of ours that may hold our ports after an interrupted run.
+/// Whether a program is one of ours that may hold our ports after an interrupted run.
+fn ours(program: &str) -> bool {
     const OURS: [&str; 10] = [
         "ingot",
         "kubelet",
@@ -51,6 +51,11 @@ pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
         "containerd",
         "flanneld",
     ];
+    // An agent is called by its digest, as far as the kernel keeps names.
+    OURS.contains(&program) || program.starts_with("ingot-")
+}
+
+pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for node in &cluster.nodes {
         let Some(facts) = all.get(node.name.as_str()) else {
@@ -61,7 +66,7 @@ pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
             let Some(program) = facts.listening.get(&port) else {
                 continue;
             };
-            if installed && OURS.contains(&program.as_str()) {
+            if installed && ours(program) {
                 continue;
             }
             let text = format!(
