@@ -21,7 +21,9 @@ pub(super) fn api(error: StoreError) -> Failed {
         StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Exists(_) => {
             Failure::Conflict
         }
-        StoreError::Unavailable(_) | StoreError::Crashed => Failure::Transient,
+        StoreError::Refused(..) | StoreError::Unavailable(_) | StoreError::Crashed => {
+            Failure::Transient
+        }
     };
     (failure, error.to_string())
 }

@@ -9,6 +9,7 @@ mod erase;
 mod features;
 mod formatted;
 mod gone;
+mod growth;
 mod guardian;
 mod guest;
 mod lists;

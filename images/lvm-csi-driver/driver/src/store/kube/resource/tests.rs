@@ -201,6 +201,27 @@ fn definitions_have_a_value_for_every_field() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// What the controller writes when growth was refused is no shrinking to the definition.
+#[test]
+fn a_refused_growth_may_be_taken_back_down_to_what_there_is() {
+    let whole = schema(ObjectKind::Volume);
+    let rules = |at: &Value| {
+        let rules = at["x-kubernetes-validations"].as_array();
+        let rules = rules.map(Vec::as_slice).unwrap_or_default();
+        let texts = rules.iter().filter_map(|rule| rule["rule"].as_str());
+        texts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let sizes = |rules: Vec<String>| rules.iter().filter(|rule| rule.contains("size")).count();
+    assert_eq!(sizes(rules(&whole["properties"]["spec"])), 0);
+    let root = rules(&whole);
+    assert_eq!(
+        root,
+        [
+            "self.spec.size >= oldSelf.spec.size || (has(oldSelf.status) && has(oldSelf.status.size) && oldSelf.status.size > 0 && self.spec.size >= oldSelf.status.size)"
+        ]
+    );
+}
+
 #[test]
 fn definitions_and_objects_have_the_same_fields() {
     for kind in ObjectKind::ALL {
