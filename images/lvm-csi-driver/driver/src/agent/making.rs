@@ -6,21 +6,37 @@
 use ingot_lvm::LvmError;
 use ingot_volume_brain::{LvName, VgName};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// After so many rounds at most it is tried again, whatever the disks show: LVM is asked for it.
+const SELDOM: u32 = 8;
 
 #[derive(Debug)]
 enum Making {
     UnderWay,
-    Failed(LvmError),
+    Failed(Failed),
+}
+
+#[derive(Debug)]
+struct Failed {
+    error: LvmError,
+    /// So many rounds lie between the attempts now.
+    pause: u32,
+    /// So many of them are left.
+    left: u32,
 }
 
 /// Pools that are not made, or not yet, by their groups.
 #[derive(Debug, Default)]
-pub(super) struct Makings(Mutex<BTreeMap<VgName, Making>>);
+pub(super) struct Makings {
+    all: Mutex<BTreeMap<VgName, Making>>,
+    disks_changed: AtomicBool,
+}
 
 impl Makings {
     fn all(&self) -> MutexGuard<'_, BTreeMap<VgName, Making>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Somebody makes it now.
@@ -30,10 +46,66 @@ impl Makings {
 
     /// What came of it.
     pub(super) fn end(&self, vg: &VgName, made: &Result<(), LvmError>) {
+        self.ended(vg, made, 1);
+    }
+
+    /// What came of another attempt. The next is later, as this one was of no use.
+    pub(super) fn end_again(&self, vg: &VgName, made: &Result<(), LvmError>) {
+        let before = match self.all().get(vg) {
+            Some(Making::Failed(failed)) => failed.pause,
+            _ => 0,
+        };
+        self.ended(vg, made, (before * 2).clamp(1, SELDOM));
+    }
+
+    fn ended(&self, vg: &VgName, made: &Result<(), LvmError>, pause: u32) {
         match made {
             Ok(()) => self.all().remove(vg),
-            Err(error) => self.all().insert(vg.clone(), Making::Failed(error.clone())),
+            Err(error) => {
+                let failed = Failed {
+                    error: error.clone(),
+                    pause,
+                    left: pause,
+                };
+                self.all().insert(vg.clone(), Making::Failed(failed))
+            }
         };
+    }
+
+    /// Why a pool could not be made, if it could not.
+    pub(super) fn failed(&self, vg: &VgName) -> Option<LvmError> {
+        match self.all().get(vg) {
+            Some(Making::Failed(failed)) => Some(failed.error.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a pool that could not be made is tried again in this round.
+    pub(super) fn due(&self, vg: &VgName) -> bool {
+        match self.all().get_mut(vg) {
+            Some(Making::Failed(failed)) => {
+                failed.left = failed.left.saturating_sub(1);
+                failed.left == 0
+            }
+            _ => false,
+        }
+    }
+
+    /// The node's disks are not what they were when it failed.
+    pub(super) fn disks_changed(&self) {
+        self.disks_changed.store(true, Ordering::Relaxed);
+    }
+
+    /// The groups of pools that are to be tried at once, since disks have changed.
+    pub(super) fn hoping(&self) -> Vec<VgName> {
+        if !self.disks_changed.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let all = self.all();
+        let failed = all
+            .iter()
+            .filter(|(_, making)| matches!(making, Making::Failed(_)));
+        failed.map(|(vg, _)| vg.clone()).collect()
     }
 
     /// Why the group of a pool cannot be used, where reading it gave `found`.
@@ -43,7 +115,7 @@ impl Makings {
         };
         match self.all().get(vg) {
             None => found.to_string(),
-            Some(Making::Failed(error)) => error.to_string(),
+            Some(Making::Failed(failed)) => failed.error.to_string(),
             Some(Making::UnderWay) => being_made(pool, &format!("volume group {vg}")),
         }
     }
@@ -54,7 +126,7 @@ impl Makings {
             None => format!(
                 "volume group {vg} has no thin pool {thin}; start the agent of this node again to have an empty one made"
             ),
-            Some(Making::Failed(error)) => error.to_string(),
+            Some(Making::Failed(failed)) => failed.error.to_string(),
             Some(Making::UnderWay) => being_made(pool, &format!("thin pool {vg}/{thin}")),
         }
     }
@@ -98,5 +170,30 @@ mod tests {
         makings.end(&vg, &Ok(()));
         assert_eq!(says(missing()), missing().to_string());
         assert!(lacks().starts_with("volume group ingot-fast has no thin pool pool; start"));
+    }
+
+    #[test]
+    fn a_pool_that_cannot_be_made_is_tried_ever_more_seldom_and_at_once_when_disks_change() {
+        let vg = VgName::new("ingot-fast").expect("a name");
+        let (makings, crashed) = (Makings::default(), Err(LvmError::Crashed));
+        assert!(!makings.due(&vg), "nobody has tried it");
+        makings.end(&vg, &crashed);
+        let mut tried = Vec::new();
+        for round in 1..=32 {
+            if makings.due(&vg) {
+                makings.end_again(&vg, &crashed);
+                tried.push(round);
+            }
+        }
+        assert_eq!(tried, [1, 3, 7, 15, 23, 31]);
+
+        assert_eq!(makings.hoping(), []);
+        makings.disks_changed();
+        assert_eq!(makings.hoping(), [vg.clone()]);
+        assert_eq!(makings.hoping(), [], "once");
+        makings.end_again(&vg, &Ok(()));
+        makings.disks_changed();
+        assert_eq!(makings.hoping(), [], "it is made");
+        assert!(!makings.due(&vg) && makings.failed(&vg).is_none());
     }
 }

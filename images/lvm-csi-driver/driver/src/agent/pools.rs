@@ -43,6 +43,39 @@ impl Agent {
         troubles
     }
 
+    /// Tries those pools at once that could not be made, if the node's disks have changed since.
+    pub(super) async fn make_hoping(&self) {
+        let hoping = self.makings.hoping();
+        let pools = self.config.pools.iter();
+        let again = pools.filter(|pool| hoping.contains(&pool.volume_group));
+        join_all(again.map(|pool| self.make_again(pool))).await;
+        if !hoping.is_empty() {
+            self.publish_pools().await;
+        }
+    }
+
+    /// Somebody may have emptied a disk meanwhile, or plugged it in.
+    async fn make_again(&self, pool: &PoolConfig) {
+        let vg = &pool.volume_group;
+        let before = self.makings.failed(vg);
+        let made = self.prepare(pool).await;
+        self.makings.end_again(vg, &made);
+        match made {
+            Ok(()) => {
+                eprintln!("pool {}: it could be made now", pool.name);
+                // Should the store not answer, everything is looked at in some minutes.
+                let _ = self.settle_group(vg).await;
+            }
+            Err(error) if before.as_ref() == Some(&error) => {}
+            Err(error) => eprintln!("pool {}: {error}", pool.name),
+        }
+    }
+
+    /// The node's disks are not what they were.
+    pub fn disks_changed(&self) {
+        self.makings.disks_changed();
+    }
+
     async fn prepare(&self, pool: &PoolConfig) -> Result<(), LvmError> {
         let vg = &pool.volume_group;
         // Who comes second finds what the first has made.
@@ -123,7 +156,8 @@ impl Agent {
     }
 
     /// Lets thin pools grow that fill up, while their group has room, and looks whether groups that
-    /// could not be read whole are there again, and disks that are to join one.
+    /// could not be read whole are there again, and disks that are to join one. Pools that could not be
+    /// made are tried again.
     pub async fn guard_pools(&self) {
         // Side by side: a disk that hangs keeps no other pool waiting.
         let guarded = self.config.pools.iter().map(|pool| self.guard(pool));
@@ -133,6 +167,15 @@ impl Agent {
 
     async fn guard(&self, pool: &PoolConfig) {
         let vg = &pool.volume_group;
+        if self.makings.failed(vg).is_some() {
+            if self.makings.due(vg) {
+                self.make_again(pool).await;
+            }
+            // What is not there need not be looked at in between: that starts LVM.
+            if self.makings.failed(vg).is_some() && self.inventory.group(vg).await.is_err() {
+                return;
+            }
+        }
         if pool.thin.is_none() {
             let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
             if !self.inventory.group(vg).await.is_ok_and(whole) {

@@ -13,6 +13,7 @@ mod growth;
 mod guardian;
 mod guest;
 mod lists;
+mod making;
 mod metadata;
 mod metrics;
 mod past;
