@@ -5,7 +5,7 @@ use ingot_lvm::{Command, Group};
 use ingot_volume_brain::Bytes;
 
 /// A thin pool cannot use more metadata than about this.
-const METADATA_MOST: Bytes = Bytes::gib(15);
+pub(super) const METADATA_MOST: Bytes = Bytes::gib(15);
 
 /// The next growth of a pool, if it fills up and its group has room.
 pub(super) fn next(group: &Group, pool: &PoolConfig) -> Option<Command> {
@@ -68,8 +68,8 @@ mod tests {
             thin: Some(ThinConfig {
                 pool: LvName::new("pool").expect("a name"),
                 size: Bytes::gib(10),
-                metadata: Bytes::mib(100),
-                chunk: Bytes(64 << 10),
+                metadata: None,
+                chunk: None,
                 guard: ThinGuard::default(),
             }),
             serials: Vec::new(),

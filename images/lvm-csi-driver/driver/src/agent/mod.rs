@@ -11,6 +11,7 @@ mod growth;
 mod inventory;
 mod making;
 mod members;
+mod metadata;
 mod observe;
 mod perform;
 mod pools;

@@ -1,9 +1,10 @@
 //! Pools: made when they are not there, enlarged by new disks, guarded while they fill, published for
 //! the controller.
 
+use super::metadata::Shape;
 use super::reserve::lent;
-use super::{Agent, growth};
-use crate::config::{PoolConfig, ThinConfig};
+use super::{Agent, growth, metadata};
+use crate::config::PoolConfig;
 use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined, Volume};
 use crate::store::{self, StoreError};
 use futures::future::join_all;
@@ -137,19 +138,13 @@ impl Agent {
             return Ok(());
         }
         self.release(vg).await?;
-        let ThinConfig {
-            pool,
-            size,
-            metadata,
-            chunk,
-            ..
-        } = thin.clone();
+        let Shape { chunk, metadata } = metadata::shape(&lent(group), thin);
         let create = Command::CreatePool {
             vg: vg.clone(),
-            pool,
+            pool: thin.pool.clone(),
             // LVM takes no other sizes than whole extents, or warns of them.
-            size: size.round_up(group.extent),
-            metadata: metadata.round_up(group.extent),
+            size: thin.size.round_up(group.extent),
+            metadata,
             chunk,
         };
         self.inventory.change_and_read(vg, create).await

@@ -30,8 +30,8 @@ pub fn config(node: &str) -> NodeConfig {
                 thin: Some(ThinConfig {
                     pool: LvName::new("pool").expect("a name"),
                     size: Bytes::gib(40),
-                    metadata: Bytes::mib(128),
-                    chunk: Bytes(64 << 10),
+                    metadata: None,
+                    chunk: None,
                     guard: ThinGuard {
                         ratio: 2.0,
                         ..ThinGuard::default()
