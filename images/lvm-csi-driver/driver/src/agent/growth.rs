@@ -12,6 +12,10 @@ pub(super) fn next(group: &Group, pool: &PoolConfig) -> Option<Command> {
     let thin = pool.thin.as_ref()?;
     let lv = group.lv(&thin.pool)?;
     let usage = lv.thin?;
+    // LVM enlarges nothing there meanwhile.
+    if group.pvs.iter().any(|pv| pv.missing) {
+        return None;
+    }
     let guard = thin.guard;
     // Metadata first: a pool without it takes no writes at all, however much room its data has.
     if usage.metadata >= guard.extend {
@@ -140,6 +144,9 @@ mod tests {
             Some("data")
         );
         assert_eq!(grown(0.9, 0.9, of, Bytes::mib(3)), None);
+        let mut less = group(0.9, 0.9, of, free);
+        less.pvs[0].missing = true;
+        assert_eq!(size(next(&less, &pool())), None);
         // Metadata that cannot grow any more keeps no data from growing.
         let most = Bytes::gib(15);
         assert_eq!(grown(0.9, 0.9, most, free), Some(("data", Bytes::gib(12))));

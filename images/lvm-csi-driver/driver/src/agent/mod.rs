@@ -23,6 +23,7 @@ pub use actor::Actor;
 pub use formatted::FormatRecords;
 pub use inventory::{Inventory, Located};
 pub use members::DiskNote;
+pub(crate) use members::missing as missing_disks;
 
 use crate::config::{NodeConfig, PoolConfig};
 use crate::store::Store;

@@ -3,7 +3,7 @@
 
 use super::metadata::Shape;
 use super::reserve::lent;
-use super::{Agent, growth, metadata};
+use super::{Agent, growth, members, metadata};
 use crate::config::PoolConfig;
 use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined, Volume};
 use crate::store::{self, StoreError};
@@ -287,6 +287,7 @@ impl Agent {
             space: Space::default(),
             quarantined: Vec::new(),
             overwriting: Bytes::ZERO,
+            missing: Vec::new(),
             trouble: None,
         };
         let lane = Lane::Group(pool.volume_group.clone());
@@ -303,7 +304,9 @@ impl Agent {
                     let vg = &pool.volume_group;
                     self.makings.lacks_thin(&pool.name, vg, &thin.pool)
                 });
-                status.trouble = known.or(lacking);
+                status.missing = members::missing(pool, &group);
+                let trouble = known.or(lacking);
+                status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));
             }
             Err(error) => {
                 let makings = &self.makings;

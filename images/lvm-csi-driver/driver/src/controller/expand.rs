@@ -80,9 +80,14 @@ impl ControllerService {
     ) -> Result<Bytes, Problem> {
         let key = crate::object::Key::pool(&volume.node, &volume.pool);
         let stored = self.store.get(&key).await?;
-        let extent = stored
-            .as_ref()
-            .and_then(|stored| stored.object.pool())
+        let pool = stored.as_ref().and_then(|stored| stored.object.pool());
+        if let Some(trouble) = pool.and_then(|pool| pool.trouble.as_ref()) {
+            return Err(Problem::Unavailable(format!(
+                "pool {} on node {}: {trouble}",
+                volume.pool, volume.node
+            )));
+        }
+        let extent = pool
             .map(|pool| pool.space.extent)
             .filter(|extent| *extent > Bytes::ZERO);
         let extent = extent.ok_or_else(|| {

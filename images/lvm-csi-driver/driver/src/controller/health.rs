@@ -36,7 +36,10 @@ impl ControllerService {
                 format!("node {} does not report pool {}", volume.node, volume.pool),
             ),
             Some(pool) => {
-                if let Some(trouble) = &pool.trouble {
+                // What does not lie on a missing disk can be used.
+                if let Some(trouble) = &pool.trouble
+                    && pool.missing.is_empty()
+                {
                     say(VolumeHealthErrorType::Inaccessible, "Pool", trouble.clone());
                 }
             }

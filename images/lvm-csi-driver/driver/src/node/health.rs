@@ -1,6 +1,7 @@
 //! The health requests of CSI 1.13 on a node: what LVM and the queues know.
 
 use super::{NodeService, named};
+use crate::agent::missing_disks;
 use crate::problem::Problem;
 use ingot_csi_proto::v1::node_get_storage_health_response::StorageBackendHealth;
 use ingot_csi_proto::v1::volume_health::VolumeHealthEntry;
@@ -93,11 +94,11 @@ impl NodeService {
                     );
                 }
                 Ok(group) => {
-                    for pv in group.pvs.iter().filter(|pv| pv.missing) {
+                    for disk in missing_disks(pool, &group) {
                         say(
                             StorageHealthErrorType::StorageDegraded,
                             "DiskMissing",
-                            format!("{} is missing; replace or reconnect it", pv.device),
+                            format!("{disk} is missing; replace or reconnect it"),
                         );
                     }
                     let full = pool.thin.as_ref().and_then(|thin| {

@@ -32,6 +32,9 @@ pub struct NodePool {
     /// What will be free when it shows nothing any more of what its disks held before.
     #[serde(default)]
     pub overwriting: Bytes,
+    /// The disks of its group that are not there; what does not lie on them can be used.
+    #[serde(default)]
+    pub missing: Vec<String>,
     /// Why nothing can be made in it now.
     #[serde(default)]
     pub trouble: Option<String>,

@@ -293,9 +293,58 @@ async fn a_missing_disk_degrades_the_pool_and_what_lies_on_it() {
         .expect("one")
         .health_statuses;
     assert_eq!(health[0].status(), v1::VolumeHealthErrorType::Inaccessible);
-    // What is free on the missing disk is not offered.
-    let (_, largest) = bed.capacity(&[("pool", "thick")]).await.expect("capacity");
-    assert!(largest < 32 * GIB, "{largest}");
+}
+
+/// LVM makes nothing in a group of which a disk is missing, wherever there is room: that is told at once,
+/// not when a deadline has passed.
+#[tokio::test]
+async fn a_pool_with_a_missing_disk_offers_nothing_and_says_what_to_do() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [("pool", "thick")];
+    let volume = bed.create(create("v", GIB, &class)).await.expect("created");
+    // Not the disk that the volume lies on.
+    bed.sim.unplug(&vg("ingot-thick"), 3, true);
+    bed.agent.settle().await.expect("settles");
+    assert_eq!(bed.capacity(&class).await.expect("capacity"), (0, 0));
+    let words = [
+        "disk /dev/disk/by-id/thick-3 of volume group ingot-thick is missing",
+        "vgreduce --removemissing --force ingot-thick",
+    ];
+    let told = |error: tonic::Status, code| {
+        assert_eq!(error.code(), code, "{error}");
+        for word in words {
+            assert!(error.message().contains(word), "{error}");
+        }
+    };
+    let error = bed.create(create("w", GIB, &class)).await;
+    told(error.expect_err("missing"), Code::ResourceExhausted);
+    let error = bed.expand(&volume.volume_id, 2 * GIB).await;
+    told(error.expect_err("missing"), Code::Unavailable);
+    let node = node_health(&bed).await;
+    assert!(
+        node.len() == 1 && node[0].1.contains("/dev/disk/by-id/thick-3 is missing"),
+        "{node:?}"
+    );
+    assert_eq!(health(&bed, &volume).await, [], "it lies elsewhere");
+    bed.sim.unplug(&vg("ingot-thick"), 3, false);
+    bed.agent.guard_pools().await;
+    bed.create(create("w", GIB, &class)).await.expect("created");
+    bed.expand(&volume.volume_id, 2 * GIB).await.expect("grown");
+}
+
+/// What was placed just before the disk went is refused as well, so that another node can have it.
+#[tokio::test]
+async fn a_volume_that_was_placed_where_a_disk_goes_is_refused_in_time() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    bed.sim.unplug(&vg("ingot-thick"), 3, true);
+    // Nobody has looked since.
+    let error = bed.create(create("w", GIB, &[("pool", "thick")])).await;
+    let error = error.expect_err("missing");
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+    let words = "of volume group ingot-thick is missing";
+    assert!(error.message().contains(words), "{error}");
 }
 
 #[tokio::test]

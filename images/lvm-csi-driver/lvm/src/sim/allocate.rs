@@ -1,8 +1,9 @@
 //! Finds extents on disks for a layout, and gives them back.
 
-use super::state::{Disk, GroupState, Segment};
+use super::state::{Disk, GroupState, Segment, State};
+use crate::error::LvmError;
 use crate::layout::Layout;
-use ingot_volume_brain::LvName;
+use ingot_volume_brain::{LvName, VgName};
 
 impl Disk {
     fn room(&self) -> u64 {
@@ -22,6 +23,18 @@ impl Disk {
             disk,
             extents,
             dirty,
+        }
+    }
+}
+
+impl State {
+    /// A group that may be changed. Like LVM, which lets volumes of a group with a missing disk be
+    /// removed, activated and tagged, and nothing be made or enlarged there, wherever there is room.
+    pub fn whole(&mut self, vg: &VgName) -> Result<&mut GroupState, LvmError> {
+        let group = self.group(vg)?;
+        match group.disks.iter().any(|disk| disk.joined && disk.missing) {
+            true => Err(LvmError::incomplete(vg)),
+            false => Ok(group),
         }
     }
 }

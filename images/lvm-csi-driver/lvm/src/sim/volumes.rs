@@ -54,7 +54,7 @@ impl State {
         metadata: Bytes,
         chunk: Bytes,
     ) -> Result<Reply, LvmError> {
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if group.lvs.contains_key(pool) {
             return Err(exists(vg, pool));
         }
@@ -81,7 +81,7 @@ impl State {
             layout,
             tags,
         } = new;
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if group.lvs.contains_key(lv) {
             return Err(exists(vg, lv));
         }
@@ -115,7 +115,7 @@ impl State {
         read_only: bool,
         tags: &Tags,
     ) -> Result<Reply, LvmError> {
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if group.lvs.contains_key(lv) {
             return Err(exists(vg, lv));
         }
@@ -174,7 +174,7 @@ impl State {
             });
         }
         let more = (size.0 - old.0) / EXTENT.0;
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if !group.take_more(lv, more) {
             return Err(no_space(
                 vg,
@@ -196,6 +196,8 @@ impl State {
             });
         }
         let clean = volume.erased.cover(size, old);
+        self.whole(vg)?;
+        let volume = self.volume(vg, lv)?;
         let mut segments = std::mem::take(&mut volume.segments);
         volume.size = size;
         let group = self.group(vg)?;
@@ -223,7 +225,7 @@ impl State {
         }
         // The spare grows with it.
         let more = (size.0 - old.0).div_ceil(EXTENT.0) * 2;
-        if !self.group(vg)?.take_more(pool, more) {
+        if !self.whole(vg)?.take_more(pool, more) {
             return Err(no_space(vg, size, "insufficient free space"));
         }
         if let Some(pool) = &mut self.volume(vg, pool)?.thin_pool {

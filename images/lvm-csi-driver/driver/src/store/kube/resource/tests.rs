@@ -103,6 +103,7 @@ fn whole() -> Vec<(Key, Object)> {
             encrypted: true,
         }],
         overwriting: Bytes::gib(1),
+        missing: vec!["/dev/disk/by-id/a".into()],
         trouble: Some("a disk is missing".into()),
     };
     let disk = Disk {
