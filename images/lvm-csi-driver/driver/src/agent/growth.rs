@@ -109,6 +109,7 @@ mod tests {
                     chunk: Bytes(64 << 10),
                 }),
                 health: None,
+                readable: true,
                 active: true,
             }],
         }

@@ -15,6 +15,7 @@ mod metadata;
 mod observe;
 mod perform;
 mod pools;
+mod remains;
 mod reserve;
 mod run;
 mod together;
@@ -46,6 +47,7 @@ pub struct Agent {
     makings: making::Makings,
     pub(crate) formats: FormatRecords,
     members: members::Members,
+    remains: remains::Remains,
     reserves: reserve::Reserves,
     seen: observe::Seen,
     /// For work that goes on beside whoever began it.
@@ -74,6 +76,7 @@ impl Agent {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
             makings: making::Makings::default(),
+            remains: remains::Remains::beside(&formats),
             formats,
             members: members::Members::default(),
             reserves: reserve::Reserves::of(&config.pools),

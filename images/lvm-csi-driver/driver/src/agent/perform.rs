@@ -149,6 +149,7 @@ impl Agent {
             pool: Some(pool.clone()),
             thin: None,
             health: None,
+            readable: true,
             active,
         };
         let effect = |group: &mut Group| {
@@ -293,7 +294,9 @@ impl Agent {
             }
         }
         self.erased(&located, id)?;
-        if self.pool_of(vg).is_some_and(|pool| !pool.erase) {
+        if self.pool_of(vg).is_some_and(|pool| pool.erase) {
+            self.note_remains(&located).await.map_err(lvm)?;
+        } else {
             // What it held will show where it was.
             self.keep_apart(vg).await.map_err(lvm)?;
         }

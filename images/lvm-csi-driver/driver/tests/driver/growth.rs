@@ -25,7 +25,7 @@ async fn a_growth_that_does_not_fit_is_not_taken_later_unasked() {
     let request = create("v", GIB, &[("pool", "thick")]);
     let volume = bed.create(request).await.expect("created").volume_id;
     let id = VolumeId::parse(Kind::Volume, &volume).expect("an id");
-    let hog = create("hog", 40 * GIB, &[("pool", "thick")]);
+    let hog = create("hog", 30 * GIB, &[("pool", "thick")]);
     let hog = bed.create(hog).await.expect("created").volume_id;
     for _ in 0..2 {
         let error = bed.expand(&volume, 20 * GIB).await.expect_err("no room");

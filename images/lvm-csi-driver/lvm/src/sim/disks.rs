@@ -8,6 +8,7 @@ use crate::error::LvmError;
 use crate::group::Pv;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Disk {
     pub fn new(disk: &SimDisk) -> Self {
@@ -26,6 +27,13 @@ impl Disk {
         }
     }
 
+    /// LVM's identity of it: no disk of another group has the same.
+    fn identity(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.name.hash(&mut hasher);
+        format!("sim-{:016x}", hasher.finish())
+    }
+
     /// As LVM reports it.
     pub fn report(&self, number: usize) -> Pv {
         // Of one that is not there LVM knows its identity only.
@@ -35,7 +43,7 @@ impl Disk {
         };
         Pv {
             device,
-            uuid: format!("sim-{number}"),
+            uuid: self.identity(),
             names,
             size: Bytes(self.extents * EXTENT.0),
             free: Bytes((self.extents - self.used) * EXTENT.0),

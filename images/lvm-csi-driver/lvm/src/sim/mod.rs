@@ -122,6 +122,13 @@ impl Sim {
         self.state().unplug(vg, disk, missing);
     }
 
+    /// LVM finds that wrong with a volume although all of its disks are there, such as "mismatches exist".
+    pub fn ail(&self, vg: &VgName, lv: &LvName, health: &str) {
+        if let Ok(volume) = self.state().volume(vg, lv) {
+            volume.ails = Some(health.to_owned());
+        }
+    }
+
     /// A new disk appears.
     pub fn plug(&self, vg: &VgName, disk: SimDisk) {
         self.state().plug(vg, &disk);

@@ -7,7 +7,7 @@ use crate::backend::Reply;
 use crate::command::{NewCopy, NewLv, TagChange};
 use crate::device::Device;
 use crate::error::LvmError;
-use crate::group::{Group, Lv};
+use crate::group::{Group, Lv, PARTIAL};
 use crate::layout::Layout;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
@@ -263,6 +263,7 @@ pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
         formatted: 0,
         content: Content::default(),
         stale: false,
+        ails: None,
         erased: Ranges::default(),
     }
 }
@@ -274,7 +275,12 @@ impl GroupState {
             Ok(tags) => (tags, None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let lost = volume.segments.iter().any(|s| self.disks[s.disk].missing);
+        // What lies in a thin pool is as the pool is.
+        let below = match &volume.layout {
+            Layout::Thin { pool } => self.lvs.get(pool).unwrap_or(volume),
+            _ => volume,
+        };
+        let lost = below.segments.iter().any(|s| self.disks[s.disk].missing);
         Lv {
             lv: lv.clone(),
             size: volume.size,
@@ -285,7 +291,8 @@ impl GroupState {
                 _ => None,
             },
             thin: self.thin_usage(lv, volume),
-            health: lost.then(|| "partial".to_owned()),
+            health: lost.then(|| PARTIAL.to_owned()).or(volume.ails.clone()),
+            readable: self.readable(below),
             active: volume.active,
         }
     }
