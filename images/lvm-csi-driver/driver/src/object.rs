@@ -1,11 +1,14 @@
 //! The objects through which controller and agents speak: intent by the one, report by the other.
 
+mod ailing;
 mod disk;
 mod group;
 mod key;
 mod pool;
 mod quarantined;
 
+pub use ailing::Ailing;
+pub(crate) use ailing::ailment;
 pub use disk::{Disk, DiskHealth, DiskId};
 pub use group::GroupSnapshot;
 pub use key::{Key, ObjectKind};

@@ -5,7 +5,7 @@ use super::metadata::Shape;
 use super::reserve::lent;
 use super::{Agent, growth, members, metadata};
 use crate::config::PoolConfig;
-use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined, Volume};
+use crate::object::{Ailing, Key, NodePool, Object, ObjectKind, Quarantined, Volume};
 use crate::store::{self, StoreError};
 use futures::future::join_all;
 use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
@@ -287,6 +287,7 @@ impl Agent {
             space: Space::default(),
             quarantined: Vec::new(),
             overwriting: Bytes::ZERO,
+            ailing: Vec::new(),
             missing: Vec::new(),
             trouble: None,
         };
@@ -304,6 +305,7 @@ impl Agent {
                     let vg = &pool.volume_group;
                     self.makings.lacks_thin(&pool.name, vg, &thin.pool)
                 });
+                status.ailing = Ailing::of(&group);
                 status.missing = members::missing(pool, &group);
                 let trouble = known.or(lacking);
                 status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));

@@ -47,6 +47,18 @@ async fn health(bed: &Bed, volume: &v1::Volume) -> Vec<(v1::VolumeHealthErrorTyp
         .collect()
 }
 
+/// What the node says of a volume.
+async fn kinds_on_node(bed: &Bed, volume: &v1::Volume) -> Vec<v1::VolumeHealthErrorType> {
+    let request = v1::NodeGetVolumeHealthRequest {
+        volume_id: volume.volume_id.clone(),
+        ..v1::NodeGetVolumeHealthRequest::default()
+    };
+    let answer = bed.node.node_get_volume_health(Request::new(request)).await;
+    let health = answer.expect("health").into_inner().volume_health;
+    let all = health.expect("one").health_statuses;
+    all.iter().map(|entry| entry.status()).collect()
+}
+
 async fn node_health(bed: &Bed) -> Vec<(v1::StorageHealthErrorType, String)> {
     let request = v1::NodeGetStorageHealthRequest::default();
     let answer = bed
@@ -278,21 +290,57 @@ async fn a_missing_disk_degrades_the_pool_and_what_lies_on_it() {
         v1::StorageHealthErrorType::StorageDegraded,
         "{node:?}"
     );
-    let request = v1::NodeGetVolumeHealthRequest {
-        volume_id: volume.volume_id.clone(),
-        ..v1::NodeGetVolumeHealthRequest::default()
+    let kinds = kinds_on_node(&bed, &volume).await;
+    assert_eq!(kinds, [v1::VolumeHealthErrorType::Inaccessible]);
+}
+
+/// Its copies stand in for it; whoever has the volume goes on.
+#[tokio::test]
+async fn a_raid_with_a_lost_leg_is_degraded_and_what_has_no_copy_is_inaccessible() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    let classes: [&[(&str, &str)]; 3] = [
+        &[("layout", "raid1")],
+        &[("layout", "raid5"), ("stripes", "3")],
+        &[("layout", "linear")],
+    ];
+    for (number, class) in classes.iter().enumerate() {
+        let class = [&[("pool", "thick")], *class].concat();
+        let request = create(&format!("v{number}"), GIB, &class);
+        let volume = bed.create(request).await;
+        volumes.push(volume.expect("created"));
+    }
+    let thick = vg("ingot-thick");
+    let expect = async |kinds: [Option<v1::VolumeHealthErrorType>; 3]| {
+        bed.agent.settle().await.expect("settles");
+        for (volume, kind) in volumes.iter().zip(kinds) {
+            let expected: Vec<_> = kind.into_iter().collect();
+            assert_eq!(kinds_on_node(&bed, volume).await, expected);
+            let told = health(&bed, volume).await;
+            let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
+            assert_eq!(kinds, expected, "{told:?}");
+        }
     };
-    let answer = bed
-        .node
-        .node_get_volume_health(Request::new(request))
-        .await
-        .expect("health");
-    let health = answer
-        .into_inner()
-        .volume_health
-        .expect("one")
-        .health_statuses;
-    assert_eq!(health[0].status(), v1::VolumeHealthErrorType::Inaccessible);
+    expect([None, None, None]).await;
+    let degraded = Some(v1::VolumeHealthErrorType::Degraded);
+    let inaccessible = Some(v1::VolumeHealthErrorType::Inaccessible);
+    bed.sim.unplug(&thick, 0, true);
+    expect([degraded, degraded, inaccessible]).await;
+    bed.sim.unplug(&thick, 0, false);
+    bed.sim.ail(&thick, &lv(&volumes[0]), "mismatches exist");
+    expect([degraded, None, None]).await;
+    // All of its legs.
+    for disk in 0..4 {
+        bed.sim.unplug(&thick, disk, disk != 2);
+    }
+    expect([inaccessible, inaccessible, inaccessible]).await;
+    let node = node_health(&bed).await;
+    assert_eq!(node.len(), 1, "one entry of a kind: {node:?}");
+    for disk in [0, 1, 3] {
+        let words = format!("/dev/disk/by-id/thick-{disk} is missing");
+        assert!(node[0].1.contains(&words), "{node:?}");
+    }
 }
 
 /// LVM makes nothing in a group of which a disk is missing, wherever there is room: that is told at once,

@@ -2,7 +2,7 @@
 
 use super::{GROUP, VERSION, decode, encode, names};
 use crate::object::{
-    Disk, DiskHealth, DiskId, GroupSnapshot, Key, NodePool, Object, ObjectKind, Origin,
+    Ailing, Disk, DiskHealth, DiskId, GroupSnapshot, Key, NodePool, Object, ObjectKind, Origin,
     Quarantined, Volume,
 };
 use ingot_lvm::{Filesystem, Kind, Layout, Limits, Space, ThinGuard, ThinSpace};
@@ -103,6 +103,11 @@ fn whole() -> Vec<(Key, Object)> {
             encrypted: true,
         }],
         overwriting: Bytes::gib(1),
+        ailing: vec![Ailing {
+            id: "v-1".into(),
+            readable: true,
+            message: "a disk is missing".into(),
+        }],
         missing: vec!["/dev/disk/by-id/a".into()],
         trouble: Some("a disk is missing".into()),
     };
