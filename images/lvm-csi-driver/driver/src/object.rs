@@ -80,6 +80,9 @@ pub struct Volume {
     /// What the owner says about it, in words.
     #[serde(default)]
     pub message: String,
+    /// Whether its deletion waits for those who use it.
+    #[serde(default)]
+    pub in_use: bool,
 }
 
 impl Volume {

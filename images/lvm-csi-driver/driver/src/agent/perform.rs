@@ -56,6 +56,7 @@ impl Agent {
             Command::Report(version, report) => {
                 let mut volume = wanted(wish)?;
                 volume.message = message(&report, words);
+                volume.in_use = false;
                 volume.report = report;
                 let written = self.store.update(&key, version, volume.into()).await;
                 written.map(drop).map_err(api)

@@ -236,6 +236,7 @@ pub(super) fn template(
         created: now(),
         report: Report::default(),
         message: String::new(),
+        in_use: false,
     }
 }
 

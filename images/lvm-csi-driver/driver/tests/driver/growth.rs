@@ -72,6 +72,7 @@ async fn an_api_server_takes_a_wish_back_down_to_what_there_is()
         created: 1,
         report: Report::default(),
         message: String::new(),
+        in_use: false,
     };
     let key = wanted.key();
     let with = |size: Bytes| Volume {

@@ -1,7 +1,7 @@
 //! Disks that fail, vanish or belong to somebody else; volumes that nobody knows; commands that hang.
 //! Each is reported, in the status and by CSI's health requests, and the others go on.
 
-use crate::bed::request::{GIB, create, mount};
+use crate::bed::request::{GIB, block, create, mount};
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
@@ -482,4 +482,65 @@ async fn what_waits_for_a_disk_goes_on_when_it_is_back() {
         // Everything is looked at every five minutes; this is to be sooner.
         assert!(begin.elapsed() < Duration::from_secs(60), "{error}");
     }
+}
+
+/// A deletion that waits for a pod says so at once, and goes on when the pod is gone, without being asked.
+#[tokio::test]
+async fn a_volume_in_use_is_not_deleted_and_goes_when_it_is_unstaged() {
+    for (class, what) in [("thin", mount("")), ("thick", block())] {
+        let bed = Bed::new();
+        bed.agent.prepare_pools().await;
+        let folder = tempfile::tempdir().expect("a directory");
+        let volume = bed.create(create("v", GIB, &[("pool", class)])).await;
+        let volume = volume.expect("created");
+        let asked = &volume.volume_id;
+        bed.stage(asked, folder.path(), &what)
+            .await
+            .expect("staged");
+        bed.publish(asked, folder.path(), "target", &what)
+            .await
+            .expect("published");
+        for _ in 0..2 {
+            let error = bed.delete(asked).await.expect_err("in use");
+            assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
+            let place = folder.path().join("target");
+            for word in ["it is in use at ", &*place.display().to_string()] {
+                assert!(error.message().contains(word), "{error}");
+            }
+        }
+        assert_eq!(
+            bed.agent.states().await.get(&id(&volume).uid),
+            Some(&State::Published)
+        );
+        bed.unpublish(asked, folder.path(), "target")
+            .await
+            .expect("unpublished");
+        bed.unstage(asked, folder.path()).await.expect("unstaged");
+        let key = id(&volume).key();
+        let gone = async {
+            while bed.store.get(&key).await.expect("in memory").is_some() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Everything is looked at every five minutes; this is to be sooner.
+        let gone = tokio::time::timeout(Duration::from_secs(60), gone).await;
+        gone.expect("it is not deleted");
+        bed.delete(asked).await.expect("gone");
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_goes_on_is_not_said_to_wait_for_pods_that_are_gone() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let folder = tempfile::tempdir().expect("a directory");
+    let volume = bed.create(create("v", GIB, &[("pool", "thick")])).await;
+    let asked = volume.expect("created").volume_id;
+    bed.stage(&asked, folder.path(), &mount(""))
+        .await
+        .expect("staged");
+    let error = bed.delete(&asked).await.expect_err("in use");
+    assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
+    bed.unstage(&asked, folder.path()).await.expect("unstaged");
+    bed.delete(&asked).await.expect("deleted");
 }

@@ -50,6 +50,7 @@ fn volume(kind: Kind, layout: Layout) -> Volume {
             refused: Some(Bytes::gib(2)),
         },
         message: "cannot grow".into(),
+        in_use: true,
     }
 }
 
