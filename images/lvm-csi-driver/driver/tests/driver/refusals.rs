@@ -331,6 +331,15 @@ async fn node_requests(bed: &Bed, table: &mut Table, volume: &str, encrypted: &s
     bed.stage(encrypted, path, &mount(""))
         .await
         .expect("staged");
+    let expand = v1::NodeExpandVolumeRequest {
+        volume_id: encrypted.into(),
+        volume_path: path.join("staging").display().to_string(),
+        ..v1::NodeExpandVolumeRequest::default()
+    };
+    table.add(
+        "growth of an encrypted volume without key",
+        bed.node.node_expand_volume(Request::new(expand)).await,
+    );
     bed.unstage(encrypted, path).await.expect("unstaged");
     let wrong = bed
         .stage_with(encrypted, path, &mount(""), key("wrong battery"))
