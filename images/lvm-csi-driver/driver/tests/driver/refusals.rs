@@ -4,7 +4,7 @@
 
 use crate::bed::Bed;
 use crate::bed::request::{
-    GIB, create, from_snapshot, from_volume, key, mount, mount_as, range, words,
+    GIB, block, create, from_snapshot, from_volume, key, mount, mount_as, range, words,
 };
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
@@ -317,6 +317,20 @@ async fn node_requests(bed: &Bed, table: &mut Table, volume: &str, encrypted: &s
     table.add(
         "publishing what is not staged",
         bed.publish(volume, path, "t", &mount("")).await,
+    );
+    table.add(
+        "publishing a raw volume that is not staged",
+        bed.publish(volume, path, "t", &block()).await,
+    );
+    let nowhere = v1::NodePublishVolumeRequest {
+        volume_id: volume.into(),
+        target_path: path.join("t").display().to_string(),
+        volume_capability: Some(mount("")),
+        ..v1::NodePublishVolumeRequest::default()
+    };
+    table.add(
+        "publishing without a staging path",
+        bed.node.node_publish_volume(Request::new(nowhere)).await,
     );
     let none = words(&[]);
     table.add(
