@@ -256,6 +256,21 @@ fn definitions_and_objects_have_the_same_fields() {
 }
 
 #[test]
+fn a_member_of_a_group_with_the_longest_name_has_an_object() {
+    let mut snapshot = volume(Kind::Snapshot, Layout::Linear);
+    let group = "g".repeat(128);
+    snapshot.csi_name = format!("{group}/{}", NameHash::of("v-1"));
+    let key = snapshot.key();
+    let data = encode(&key, None, &snapshot.into()).expect("encoded").data;
+    let validator = jsonschema::validator_for(&schema(ObjectKind::Snapshot)).expect("a schema");
+    let wrong: Vec<String> = validator
+        .iter_errors(&data)
+        .map(|error| error.to_string())
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
 fn what_was_written_is_read() {
     for (key, object) in whole() {
         let resource = encode(&key, Some(Version(12)), &object).expect("encoded");
