@@ -121,6 +121,12 @@ impl ControllerService {
             (origin != own, "source"),
             (wanted.class.encrypted && !volume.encrypted, "encryption"),
             (!layout, "layout"),
+            // Limits are not compared: they may have been modified since, and whoever asks again is told
+            // of the same volume.
+            (
+                wanted.filesystem.is_some() && wanted.filesystem != volume.filesystem,
+                "filesystem",
+            ),
             (
                 wanted
                     .class

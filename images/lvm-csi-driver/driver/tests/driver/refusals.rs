@@ -165,6 +165,10 @@ async fn creations(bed: &Bed, table: &mut Table, volume: &str, snapshot: &str) {
             "the same name with encryption",
             create("there", GIB, &[("pool", "thin"), ("encrypted", "true")]),
         ),
+        (
+            "the same name with another filesystem",
+            create("there", GIB, &[("pool", "thin"), ("fstype", "xfs")]),
+        ),
     ];
     for (case, request) in cases {
         table.add(case, bed.create(request).await);
