@@ -12,6 +12,7 @@ mod gone;
 mod growth;
 mod guardian;
 mod guest;
+mod known_bugs;
 mod lists;
 mod making;
 mod metadata;
