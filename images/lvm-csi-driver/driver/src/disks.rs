@@ -261,6 +261,9 @@ fn unused(config: &NodeConfig, disk: &BlockDisk, pool: Option<&PoolConfig>) -> O
     if disk.failed {
         return Some("the kernel has given it up; look at `dmesg` and replace it".into());
     }
+    if disk.read_only {
+        return Some("it takes no writes; look at its switch, and at `dmesg`".into());
+    }
     if let Some(place) = &disk.mounted {
         return Some(format!("it is mounted on {}", place.display()));
     }

@@ -34,6 +34,8 @@ pub struct Pv {
     pub free: Bytes,
     /// Its device is gone.
     pub missing: bool,
+    /// It takes no writes.
+    pub read_only: bool,
     /// What is free on it shows nothing of the past.
     pub erased: bool,
 }

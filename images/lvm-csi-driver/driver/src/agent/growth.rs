@@ -95,6 +95,7 @@ mod tests {
                 size: Bytes::gib(20),
                 free,
                 missing: false,
+                read_only: false,
             }],
             lvs: vec![Lv {
                 lv: LvName::new("pool").expect("a name"),

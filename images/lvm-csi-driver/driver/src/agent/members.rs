@@ -81,6 +81,16 @@ pub(crate) fn missing(pool: &PoolConfig, group: &Group) -> Vec<String> {
     }
 }
 
+/// Why nothing can be written to a group.
+pub(crate) fn protected(group: &Group) -> Option<String> {
+    let pv = group.pvs.iter().find(|pv| pv.read_only && !pv.missing)?;
+    Some(format!(
+        "disk {} of volume group {} takes no writes; look at its switch, and at `dmesg` for what the kernel says of it",
+        pv.names.first().unwrap_or(&pv.device),
+        group.vg
+    ))
+}
+
 /// Why nothing can be made in a group of which these disks are missing.
 pub(super) fn incomplete(pool: &PoolConfig, missing: &[String]) -> Option<String> {
     let vg = &pool.volume_group;
@@ -233,6 +243,7 @@ mod tests {
             size: Bytes::gib(1),
             free: Bytes::gib(1),
             missing,
+            read_only: false,
             erased: true,
         }
     }

@@ -78,6 +78,7 @@ mod tests {
                 size,
                 free: size,
                 missing: false,
+                read_only: false,
                 erased: true,
             }],
             lvs: Vec::new(),

@@ -24,7 +24,7 @@ pub use actor::Actor;
 pub use formatted::FormatRecords;
 pub use inventory::{Inventory, Located};
 pub use members::DiskNote;
-pub(crate) use members::missing as missing_disks;
+pub(crate) use members::{missing as missing_disks, protected};
 
 use crate::config::{NodeConfig, PoolConfig};
 use crate::store::Store;

@@ -307,7 +307,7 @@ impl Agent {
                 });
                 status.ailing = Ailing::of(&group);
                 status.missing = members::missing(pool, &group);
-                let trouble = known.or(lacking);
+                let trouble = known.or(lacking).or_else(|| members::protected(&group));
                 status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));
             }
             Err(error) => {

@@ -39,6 +39,7 @@ fn disk(kernel: &str, serial: Option<&str>, content: Option<&str>) -> BlockDisk 
         content: content.map(str::to_owned),
         mounted: None,
         failed: false,
+        read_only: false,
     }
 }
 

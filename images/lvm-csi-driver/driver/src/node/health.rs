@@ -1,7 +1,7 @@
 //! The health requests of CSI 1.13 on a node: what LVM and the queues know.
 
 use super::{NodeService, named};
-use crate::agent::missing_disks;
+use crate::agent::{missing_disks, protected};
 use crate::health::{Findings, entry, severity};
 use crate::object::ailment;
 use crate::problem::Problem;
@@ -81,6 +81,13 @@ impl NodeService {
                             StorageHealthErrorType::StorageDegraded,
                             "DiskMissing",
                             format!("{disk} is missing; replace or reconnect it"),
+                        );
+                    }
+                    if let Some(text) = protected(&group) {
+                        say(
+                            StorageHealthErrorType::StorageDegraded,
+                            "DiskReadOnly",
+                            text,
                         );
                     }
                     let full = pool.thin.as_ref().and_then(|thin| {

@@ -544,3 +544,23 @@ async fn a_deletion_that_goes_on_is_not_said_to_wait_for_pods_that_are_gone() {
     bed.unstage(&asked, folder.path()).await.expect("unstaged");
     bed.delete(&asked).await.expect("deleted");
 }
+
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_is_told_and_nothing_is_placed_there() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [("pool", "thick")];
+    let disk = "/dev/disk/by-id/thick-1";
+    bed.sim.protect(&vg("ingot-thick"), disk, true);
+    bed.agent.settle().await.expect("settles");
+    let words = format!("disk {disk} of volume group ingot-thick takes no writes");
+    let error = bed.create(create("v", GIB, &class)).await;
+    let error = error.expect_err("protected");
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+    assert!(error.message().contains(&words), "{error}");
+    let node = node_health(&bed).await;
+    assert!(node.len() == 1 && node[0].1.contains(&words), "{node:?}");
+    bed.sim.protect(&vg("ingot-thick"), disk, false);
+    bed.agent.settle().await.expect("settles");
+    bed.create(create("v", GIB, &class)).await.expect("created");
+}

@@ -101,6 +101,7 @@ pub(super) fn group(vg: &VgName, json: &str) -> Result<Group, LvmError> {
             size: size(&pv.pv_size)?,
             free: size(&pv.pv_free)?,
             missing: !pv.pv_missing.is_empty(),
+            read_only: false,
             erased: list(&pv.pv_tags).any(|tag| tag == ERASED),
         });
     }

@@ -159,6 +159,7 @@ mod tests {
             content: None,
             mounted: None,
             failed: false,
+            read_only: false,
         };
         let found = [disk("sda", "S1"), disk("sdb", "S2"), disk("sdc", "S2")];
         assert_eq!(path(&found, "S1").as_deref(), Some("/dev/sda"));

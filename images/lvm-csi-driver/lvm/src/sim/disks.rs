@@ -20,6 +20,7 @@ impl Disk {
             extents,
             used: 0,
             missing: false,
+            read_only: false,
             holds: None,
             erased: disk.erased,
             past: Vec::new(),
@@ -48,6 +49,7 @@ impl Disk {
             size: Bytes(self.extents * EXTENT.0),
             free: Bytes((self.extents - self.used) * EXTENT.0),
             missing: self.missing,
+            read_only: self.read_only,
             erased: self.erased,
         }
     }

@@ -129,6 +129,13 @@ impl Sim {
         }
     }
 
+    /// A disk takes no writes any more, or again.
+    pub fn protect(&self, vg: &VgName, disk: &str, read_only: bool) {
+        if let Some(disk) = self.state().disk(vg, disk) {
+            disk.read_only = read_only;
+        }
+    }
+
     /// A new disk appears.
     pub fn plug(&self, vg: &VgName, disk: SimDisk) {
         self.state().plug(vg, &disk);

@@ -54,6 +54,9 @@ pub(super) struct Disk {
     pub extents: u64,
     pub used: u64,
     pub missing: bool,
+    /// It takes no writes.
+    #[serde(default)]
+    pub read_only: bool,
     /// What is on it, as blkid would say.
     pub holds: Option<String>,
     /// The tag that it shows nothing of the past.
