@@ -1,10 +1,18 @@
-//! How far the making of the pools is, for whoever asks meanwhile what is wrong with one.
+//! Makes pools that are not there: at the agent's start, and again where that failed.
 //!
-//! A group that is not on its disks is a fright where volumes were, and nothing at all before the
-//! pool was made for the first time.
+//! How far it is stands ready for whoever asks meanwhile what is wrong with a pool: a group that is not on
+//! its disks is a fright where volumes were, and nothing at all before the pool was made.
 
-use ingot_lvm::LvmError;
-use ingot_volume_brain::{LvName, VgName};
+use super::metadata::Shape;
+use super::pools::{group_tag, ours};
+use super::reserve::lent;
+use super::{Agent, metadata};
+use crate::config::PoolConfig;
+use crate::object::{ObjectKind, Volume};
+use crate::store;
+use futures::future::join_all;
+use ingot_lvm::{Command, Group, LvmError};
+use ingot_volume_brain::{LvName, Phase, VgName};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -136,6 +144,128 @@ fn being_made(pool: &str, what: &str) -> String {
     format!("pool {pool} is being made; it takes volumes as soon as its {what} is there")
 }
 
+impl Agent {
+    /// Makes what is missing of the configured pools. A group that is not ours is left alone.
+    pub async fn prepare_pools(&self) -> Vec<(String, LvmError)> {
+        // Side by side: a disk that hangs keeps no other pool waiting.
+        let prepared = self.config.pools.iter().map(|pool| async move {
+            self.makings.begin(&pool.volume_group);
+            let made = self.prepare(pool).await;
+            self.makings.end(&pool.volume_group, &made);
+            made.err().map(|error| (pool.name.clone(), error))
+        });
+        let troubles = join_all(prepared).await.into_iter().flatten().collect();
+        self.publish_pools().await;
+        troubles
+    }
+
+    /// Tries those pools at once that could not be made, if the node's disks have changed since.
+    pub(super) async fn make_hoping(&self) {
+        let hoping = self.makings.hoping();
+        let pools = self.config.pools.iter();
+        let again = pools.filter(|pool| hoping.contains(&pool.volume_group));
+        join_all(again.map(|pool| self.make_again(pool))).await;
+        if !hoping.is_empty() {
+            self.publish_pools().await;
+        }
+    }
+
+    /// Somebody may have emptied a disk meanwhile, or plugged it in.
+    pub(super) async fn make_again(&self, pool: &PoolConfig) {
+        let vg = &pool.volume_group;
+        let before = self.makings.failed(vg);
+        let made = self.prepare(pool).await;
+        self.makings.end_again(vg, &made);
+        match made {
+            Ok(()) => {
+                eprintln!("pool {}: it could be made now", pool.name);
+                // Should the store not answer, everything is looked at in some minutes.
+                let _ = self.settle_group(vg).await;
+            }
+            Err(error) if before.as_ref() == Some(&error) => {}
+            Err(error) => eprintln!("pool {}: {error}", pool.name),
+        }
+    }
+
+    /// The node's disks are not what they were.
+    pub fn disks_changed(&self) {
+        self.makings.disks_changed();
+    }
+
+    async fn prepare(&self, pool: &PoolConfig) -> Result<(), LvmError> {
+        let vg = &pool.volume_group;
+        // Who comes second finds what the first has made.
+        let _gate = self.gate(vg).await;
+        // Pods may stand still on what an agent that died had suspended.
+        self.executor.change(Command::Resume(vg.clone())).await?;
+        let group = match self.inventory.refresh(vg).await {
+            Err(LvmError::GroupMissing { .. }) => {
+                self.nothing_on_record(pool).await?;
+                let create = Command::CreateGroup {
+                    vg: vg.clone(),
+                    tag: group_tag(&pool.name),
+                };
+                self.executor.change(create).await?;
+                self.inventory.refresh(vg).await?
+            }
+            group => group?,
+        };
+        ours(pool, &group)?;
+        Self::log_strays(pool, &group);
+        let group = self.join_disks(pool, group).await;
+        self.make_thin_pool(pool, &group).await?;
+        self.keep_apart(vg).await?;
+        let group = self.inventory.group(vg).await?;
+        self.begin_overwriting(vg, &group);
+        Ok(())
+    }
+
+    /// A group of which volumes are on record is not made anew on other disks: they would be lost.
+    async fn nothing_on_record(&self, pool: &PoolConfig) -> Result<(), LvmError> {
+        let vg = &pool.volume_group;
+        let unknown = || LvmError::GroupMissing { vg: vg.clone() };
+        let volumes = store::volumes(&*self.store, ObjectKind::Volume).await;
+        let volumes = volumes.map_err(|_| unknown())?;
+        let made = |volume: &Volume| volume.report.phase == Phase::Ready && !volume.deleting;
+        let here = volumes.iter().filter(|(_, volume)| {
+            volume.node == self.config.node && volume.vg == *vg && made(volume)
+        });
+        match here.count() {
+            0 => Ok(()),
+            count => Err(LvmError::Invalid {
+                what: format!(
+                    "volume group {vg} is on none of the disks of pool {}, and {count} volumes of it are on record; it was not made anew",
+                    pool.name
+                ),
+                remedy: format!(
+                    "name its own disks again; if they are gone for good, give the pool another volumeGroup and name {vg} under `abandoned`"
+                ),
+            }),
+        }
+    }
+
+    async fn make_thin_pool(&self, pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
+        let vg = &pool.volume_group;
+        let Some(thin) = &pool.thin else {
+            return Ok(());
+        };
+        if group.lv(&thin.pool).is_some() {
+            return Ok(());
+        }
+        self.release(vg).await?;
+        let Shape { chunk, metadata } = metadata::shape(&lent(group), thin);
+        let create = Command::CreatePool {
+            vg: vg.clone(),
+            pool: thin.pool.clone(),
+            // LVM takes no other sizes than whole extents, or warns of them.
+            size: thin.size.round_up(group.extent),
+            metadata,
+            chunk,
+        };
+        self.inventory.change_and_read(vg, create).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +319,7 @@ mod tests {
 
         assert_eq!(makings.hoping(), []);
         makings.disks_changed();
-        assert_eq!(makings.hoping(), [vg.clone()]);
+        assert_eq!(makings.hoping(), std::slice::from_ref(&vg));
         assert_eq!(makings.hoping(), [], "once");
         makings.end_again(&vg, &Ok(()));
         makings.disks_changed();

@@ -1,4 +1,5 @@
 //! A node with a simulated LVM, and the driver's services in front of it, in one process.
+pub mod health;
 pub mod request;
 pub mod store;
 
