@@ -203,6 +203,12 @@ impl Volume {
         self.parked
     }
 
+    /// Whether it is to be deleted, and waits only for those who use it.
+    pub fn in_use(&self) -> bool {
+        let leaving = matches!(self.intent, Known::Present(intent) if intent.deleting);
+        leaving && matches!(self.disk, Known::Present(_)) && self.usage == Use::Published
+    }
+
     fn learn(&mut self, intent: Known<Intent>) {
         if let Known::Present(new) = intent {
             // Once: what fails in a deletion is not tried again at every look.

@@ -67,15 +67,28 @@ pub struct ThinConfig {
     /// Its size when it is made.
     #[serde(deserialize_with = "written")]
     pub size: Bytes,
-    /// Size of its metadata when it is made.
-    #[serde(default = "metadata", deserialize_with = "written")]
-    pub metadata: Bytes,
-    /// Size of a chunk.
-    #[serde(default = "chunk", deserialize_with = "written")]
-    pub chunk: Bytes,
+    /// Size of its metadata when it is made; by the number of its chunks, if nobody says.
+    #[serde(
+        default,
+        deserialize_with = "written_or_not",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub metadata: Option<Bytes>,
+    /// Size of a chunk; by the size of the group, if nobody says.
+    #[serde(
+        default,
+        deserialize_with = "written_or_not",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub chunk: Option<Bytes>,
     /// What it may promise and when it stops.
     #[serde(default)]
     pub guard: ThinGuard,
+}
+
+/// A size that may be left out.
+fn written_or_not<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Bytes>, D::Error> {
+    written(from).map(Some)
 }
 
 /// A size as people write it: bytes, or with a binary unit.
@@ -94,14 +107,6 @@ fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
 
 fn yes() -> bool {
     true
-}
-
-fn metadata() -> Bytes {
-    Bytes::mib(128)
-}
-
-fn chunk() -> Bytes {
-    Bytes(64 << 10)
 }
 
 /// A configuration that cannot be used.
@@ -206,6 +211,15 @@ impl NodeConfig {
                         "{disk} may be another disk after a reboot; name it by /dev/disk/by-id/... or by its serial number, or say `unstableNames: true`"
                     ));
                 }
+            }
+            if let Some(ThinConfig {
+                chunk: Some(chunk), ..
+            }) = &pool.thin
+                && (chunk.0 < 64 << 10 || chunk.0 > 1 << 30 || !chunk.0.is_multiple_of(64 << 10))
+            {
+                return refuse(format!(
+                    "thin.chunk: {chunk} is not possible; write 64KiB to 1GiB, in multiples of 64KiB, or leave it out"
+                ));
             }
             if let Some(ThinConfig { guard, .. }) = &pool.thin
                 && !(guard.ratio >= 0.1

@@ -13,7 +13,7 @@ use events::Events;
 use ingot_lvm::disks::{BlockDisk, scan};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often it is looked without having been told to.
@@ -31,6 +31,8 @@ pub struct DiskReporter {
     root: PathBuf,
     /// Who makes the disks part of their pools.
     agent: Option<Arc<Agent>>,
+    /// The disks at the last look.
+    last: Arc<Mutex<Option<Vec<BlockDisk>>>>,
 }
 
 impl DiskReporter {
@@ -41,6 +43,7 @@ impl DiskReporter {
             store,
             root,
             agent: None,
+            last: Arc::default(),
         }
     }
 
@@ -85,11 +88,23 @@ impl DiskReporter {
         }
     }
 
+    /// Lets the agent try what it could not do with the disks as they were.
+    fn tell_of_changes(&self, found: &[BlockDisk]) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(agent), Some(last)) = (&self.agent, &*last)
+            && last != found
+        {
+            agent.disks_changed();
+        }
+        *last = Some(found.to_vec());
+    }
+
     /// Reports what differs from what was reported before.
     pub async fn report(&self) -> Result<(), StoreError> {
         let root = self.root.clone();
         let found = tokio::task::spawn_blocking(move || scan(&root)).await;
         let Ok(found) = found else { return Ok(()) };
+        self.tell_of_changes(&found);
         let mut known = BTreeMap::new();
         for (key, stored) in self.store.list(ObjectKind::Disk).await? {
             if let Some(disk) = stored.object.disk()
@@ -245,6 +260,9 @@ fn report(config: &NodeConfig, disk: &BlockDisk, notes: &[DiskNote]) -> Disk {
 fn unused(config: &NodeConfig, disk: &BlockDisk, pool: Option<&PoolConfig>) -> Option<String> {
     if disk.failed {
         return Some("the kernel has given it up; look at `dmesg` and replace it".into());
+    }
+    if disk.read_only {
+        return Some("it takes no writes; look at its switch, and at `dmesg`".into());
     }
     if let Some(place) = &disk.mounted {
         return Some(format!("it is mounted on {}", place.display()));

@@ -10,6 +10,7 @@ pub mod config;
 pub mod controller;
 pub mod crash_points;
 pub mod disks;
+mod health;
 pub mod identity;
 pub mod metrics;
 pub mod node;

@@ -1,11 +1,14 @@
 //! The objects through which controller and agents speak: intent by the one, report by the other.
 
+mod ailing;
 mod disk;
 mod group;
 mod key;
 mod pool;
 mod quarantined;
 
+pub use ailing::Ailing;
+pub(crate) use ailing::ailment;
 pub use disk::{Disk, DiskHealth, DiskId};
 pub use group::GroupSnapshot;
 pub use key::{Key, ObjectKind};
@@ -77,6 +80,9 @@ pub struct Volume {
     /// What the owner says about it, in words.
     #[serde(default)]
     pub message: String,
+    /// Whether its deletion waits for those who use it.
+    #[serde(default)]
+    pub in_use: bool,
 }
 
 impl Volume {

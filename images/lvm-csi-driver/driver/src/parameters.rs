@@ -175,15 +175,15 @@ pub fn limits(parameters: &HashMap<String, String>) -> Result<Limits, Problem> {
     Ok(limits)
 }
 
-/// The key of an encrypted volume, from the Secret of its class.
-pub fn key(secrets: &HashMap<String, String>) -> Result<Key, Problem> {
+/// The key of an encrypted volume, from the Secret that its class names for that `step`.
+pub fn key(secrets: &HashMap<String, String>, step: &str) -> Result<Key, Problem> {
     match secrets.get("key") {
         Some(key) if key.len() >= 8 => Ok(Key::new(key.clone().into_bytes())),
         Some(_) => Err(Problem::Invalid(
             "the Secret's entry \"key\" has fewer than 8 bytes; use a longer one".into(),
         )),
-        None => Err(Problem::Invalid(
-            "the volume is encrypted and the request has no secret \"key\"; name a Secret with it in the storage class, as csi.storage.k8s.io/node-stage-secret-name and -namespace".into(),
-        )),
+        None => Err(Problem::Invalid(format!(
+            "the volume is encrypted and the request has no secret \"key\"; name a Secret with it in the storage class, as csi.storage.k8s.io/{step}-secret-name and -namespace"
+        ))),
     }
 }

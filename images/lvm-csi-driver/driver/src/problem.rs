@@ -70,6 +70,7 @@ impl From<StoreError> for Problem {
             StoreError::Exists(_) | StoreError::NotFound(_) | StoreError::Conflict(_) => {
                 Self::Busy(format!("{text}; ask again"))
             }
+            StoreError::Refused(..) => Self::Internal(text),
             StoreError::Unavailable(_) | StoreError::Crashed => Self::Unavailable(text),
         }
     }

@@ -35,6 +35,11 @@ pub enum StoreError {
     /// It was changed since it was read.
     #[error("{0} was changed by somebody else")]
     Conflict(Key),
+    /// The store keeps no object like that.
+    #[error(
+        "the object store does not take {0} like that: {1}; see that driver and definitions are of one version"
+    )]
+    Refused(Key, String),
     /// The store cannot be reached or does not answer as it should.
     #[error("the object store does not work: {0}; check that it can be reached and try again")]
     Unavailable(String),

@@ -27,6 +27,8 @@ pub struct BlockDisk {
     pub mounted: Option<PathBuf>,
     /// The kernel has given it up.
     pub failed: bool,
+    /// It takes no writes.
+    pub read_only: bool,
 }
 
 /// Names that only repeat a number, or that LVM and the like give: the worst to know a disk by.
@@ -127,6 +129,7 @@ fn disk(
         content,
         mounted,
         failed: matches!(state.as_str(), "offline" | "dead"),
+        read_only: text(&entry.join("ro")).as_deref() == Some("1"),
         kernel_name,
     })
 }

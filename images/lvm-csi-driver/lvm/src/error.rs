@@ -80,3 +80,15 @@ pub enum LvmError {
     #[error("the simulated crash")]
     Crashed,
 }
+
+impl LvmError {
+    /// LVM makes and enlarges nothing in a group of which a disk is missing.
+    pub(crate) fn incomplete(vg: &VgName) -> Self {
+        Self::Invalid {
+            what: format!(
+                "a disk of volume group {vg} is missing, so LVM makes and enlarges nothing there"
+            ),
+            remedy: "reconnect it; what to do if it is gone for good stands in the NodePool".into(),
+        }
+    }
+}

@@ -34,6 +34,8 @@ pub struct Pv {
     pub free: Bytes,
     /// Its device is gone.
     pub missing: bool,
+    /// It takes no writes.
+    pub read_only: bool,
     /// What is free on it shows nothing of the past.
     pub erased: bool,
 }
@@ -65,6 +67,8 @@ pub struct Lv {
     pub thin: Option<ThinUsage>,
     /// What is wrong with it, as LVM says: a part is missing, a mirror is incomplete.
     pub health: Option<String>,
+    /// Whether all of its content is on parts that are there: of a RAID some may be missing.
+    pub readable: bool,
     /// Whether its device exists.
     pub active: bool,
 }
@@ -81,6 +85,18 @@ pub struct ThinUsage {
     /// Size of a chunk.
     pub chunk: Bytes,
 }
+
+impl Lv {
+    /// Whether a part of it lies on a disk that is not there.
+    pub fn partial(&self) -> bool {
+        self.health
+            .as_ref()
+            .is_some_and(|health| health.contains(PARTIAL))
+    }
+}
+
+/// What LVM says of a volume of which a part is missing.
+pub(crate) const PARTIAL: &str = "partial";
 
 impl Group {
     /// The disk of that name: its path, another path that leads to it, or its serial number.

@@ -109,6 +109,19 @@ impl Layout {
         )
     }
 
+    /// Whether everything is still there when those images are not, counted from 0.
+    pub fn survives(&self, lost: &[u32]) -> bool {
+        match self {
+            Self::Linear | Self::Striped { .. } | Self::Thin { .. } => lost.is_empty(),
+            Self::Raid1 { copies } => lost.len() < *copies as usize,
+            Self::Raid5 { .. } => lost.len() <= 1,
+            // Two that are beside each other are copies of one another.
+            Self::Raid10 { .. } => !lost
+                .iter()
+                .any(|image| image % 2 == 0 && lost.contains(&(image + 1))),
+        }
+    }
+
     /// The size LVM gives when asked for `size`: whole extents on each disk.
     pub fn round_up(&self, size: Bytes, extent: Bytes) -> Bytes {
         size.round_up(self.unit(extent))
@@ -147,6 +160,19 @@ mod tests {
         let extent = Bytes::mib(4);
         assert_eq!(layout.round_up(Bytes(1), extent), Bytes::mib(12));
         assert_eq!(layout.round_down(Bytes::mib(35), extent), Bytes::mib(24));
+    }
+
+    #[test]
+    fn redundant_layouts_survive_what_their_copies_or_parity_cover() {
+        let raid1 = Layout::raid1(3).expect("three");
+        assert!(raid1.survives(&[0, 2]) && !raid1.survives(&[0, 1, 2]));
+        let raid5 = Layout::raid5(2).expect("two");
+        assert!(raid5.survives(&[2]) && !raid5.survives(&[0, 2]));
+        let raid10 = Layout::raid10(2).expect("two");
+        assert!(raid10.survives(&[0, 3]) && raid10.survives(&[1, 2]));
+        assert!(!raid10.survives(&[0, 1]) && !raid10.survives(&[1, 2, 3]));
+        let striped = Layout::striped(2).expect("two");
+        assert!(striped.survives(&[]) && !striped.survives(&[1]));
     }
 
     #[test]

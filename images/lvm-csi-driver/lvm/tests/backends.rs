@@ -17,7 +17,8 @@ mod together;
 use bench::Bench;
 use ingot_harness::guest::{DiskSpec, Guest, GuestSpec};
 use ingot_lvm::{
-    Backend, Command, Real, RealGroup, Recording, Reply, Sim, SimDisk, SimGroup, disks,
+    Backend, Command, Layout, LvmError, Real, RealGroup, Recording, Reply, Sim, SimDisk, SimGroup,
+    disks,
 };
 use ingot_volume_brain::{Bytes, VgName};
 use newcomers::Newcomer;
@@ -158,6 +159,57 @@ fn the_simulator() {
     let sim = sim();
     run_all(&sim, false);
     run_joining(&sim, &sim);
+}
+
+/// As LVM does: "Cannot change VG while PVs are missing".
+#[test]
+fn the_simulator_makes_nothing_in_a_group_of_which_a_disk_is_missing() {
+    let sim = Sim::new([SimGroup::disks(vg(), [Bytes::gib(2), Bytes::gib(2)])]);
+    let folder = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(&sim, vg(), folder.path(), false);
+    bench.done(Command::CreateGroup {
+        vg: vg(),
+        tag: "ingot1.pool=suite".into(),
+    });
+    bench.done(Command::CreatePool {
+        vg: vg(),
+        pool: bench::pool(),
+        size: Bytes::mib(512),
+        metadata: Bytes::mib(8),
+        chunk: Bytes(64 << 10),
+    });
+    bench.done(bench.new_lv(1, bench::SMALL, bench::thin()));
+    bench.done(bench.new_lv(2, bench::SMALL, Layout::Linear));
+    sim.unplug(&vg(), 1, true);
+    let extend = |uid| Command::Extend {
+        vg: vg(),
+        lv: bench.device(uid).lv,
+        size: Bytes::mib(128),
+    };
+    let refused = [
+        bench.new_lv(3, bench::SMALL, Layout::Linear),
+        bench.new_lv(3, bench::SMALL, bench::thin()),
+        extend(1),
+        extend(2),
+        Command::ExtendMetadata {
+            vg: vg(),
+            pool: bench::pool(),
+            size: Bytes::mib(12),
+        },
+    ];
+    for command in refused {
+        let name = command.name();
+        let answer = bench.run(command);
+        assert!(
+            matches!(answer, Err(LvmError::Invalid { .. })),
+            "{name}: {answer:?}"
+        );
+    }
+    bench.done(bench.remove(bench.device(2).lv));
+    let pv = &bench.group().pvs[1];
+    assert!(pv.missing && pv.names.is_empty(), "{pv:?}");
+    sim.unplug(&vg(), 1, false);
+    bench.done(bench.new_lv(3, bench::SMALL, Layout::Linear));
 }
 
 #[test]

@@ -157,8 +157,13 @@ fn of_place(joined: &Joined<'_>, node: &str, pool: &str) -> Vec<Finding> {
         return all;
     };
     if let Some(trouble) = &found.spec.trouble {
+        // What does not lie on a disk that is missing can be used.
+        let severity = match found.spec.missing.is_empty() {
+            true => Severity::Inaccessible,
+            false => Severity::Degraded,
+        };
         all.push(finding(
-            Severity::Inaccessible,
+            severity,
             format!("its pool {pool} is in trouble: {trouble}"),
             "ingot disk list",
         ));

@@ -134,11 +134,14 @@ fn deletion_waits_for_the_last_user() {
         ..ready(5)
     };
     volume.on(Event::Intent(Known::Present(leaving)));
+    assert!(!volume.in_use(), "nobody knows whether it is there");
     assert_eq!(volume.on(Event::Disk(disk(LvState::Ready))), None);
+    assert!(volume.in_use() && !volume.parked());
     assert_eq!(
         volume.on(Event::Use(Use::Idle)),
         Some(Command::MarkDeleting)
     );
+    assert!(!volume.in_use());
     volume.on(Event::Done);
     assert_eq!(
         volume.on(Event::Disk(disk(LvState::Deleting))),
@@ -149,6 +152,15 @@ fn deletion_waits_for_the_last_user() {
         volume.on(Event::Disk(Known::Absent)),
         Some(Command::Release(Version(5)))
     );
+}
+
+#[test]
+fn who_uses_a_volume_that_stays_keeps_nothing_waiting() {
+    let mut volume = Volume::default();
+    volume.on(Event::Use(Use::Published));
+    volume.on(Event::Intent(Known::Present(ready(5))));
+    volume.on(Event::Disk(disk(LvState::Ready)));
+    assert!(!volume.in_use());
 }
 
 #[test]

@@ -271,24 +271,39 @@ impl System {
 
     fn rests(&self, node: usize) -> bool {
         self.uids(node).into_iter().all(|uid| {
-            let mut volume = self.nodes[node]
-                .agents
-                .get(&uid)
-                .cloned()
-                .unwrap_or_default();
+            let mut volume = self.agent(node, uid);
             if volume.awaited().is_some() {
                 return false;
             }
-            let events = [
-                Event::Disk(Known::Unknown),
-                Event::Retry,
-                Event::Use(self.usage(node, uid)),
-                Event::Intent(self.intent(self.object, node, uid)),
-                Event::Disk(self.on_disk(node, uid)),
-            ];
             let rests = |asked: Option<_>| asked.is_none_or(|command| self.passes_over(command));
+            let events = self.facts(node, uid);
             events.into_iter().all(|event| rests(volume.on(event)))
         })
+    }
+
+    fn agent(&self, node: usize, uid: VolumeUid) -> Volume {
+        let known = self.nodes[node].agents.get(&uid);
+        known.cloned().unwrap_or_default()
+    }
+
+    /// What an agent learns that looks now.
+    fn facts(&self, node: usize, uid: VolumeUid) -> [Event; 5] {
+        [
+            Event::Disk(Known::Unknown),
+            Event::Retry,
+            Event::Use(self.usage(node, uid)),
+            Event::Intent(self.intent(self.object, node, uid)),
+            Event::Disk(self.on_disk(node, uid)),
+        ]
+    }
+
+    /// Whether an agent that looks now tells whom the deletion waits for.
+    fn tells_of_users(&self, node: usize, uid: VolumeUid) -> bool {
+        let mut volume = self.agent(node, uid);
+        for event in self.facts(node, uid) {
+            volume.on(event);
+        }
+        volume.in_use()
     }
 
     /// What a person would expect of a world at rest.
@@ -310,8 +325,11 @@ impl System {
         let uid = intent.uid;
         let lv = self.nodes[node].disk.get(&uid);
         match (intent.deleting, lv) {
-            // Only a user keeps a volume that is to go.
-            (true, lv) => lv.is_some() && self.usage(node, uid) == Use::Published,
+            // Only a user keeps a volume that is to go, and who asked is told so.
+            (true, lv) => {
+                let used = self.usage(node, uid) == Use::Published;
+                lv.is_some() && used && self.tells_of_users(node, uid)
+            }
             (false, None) => intent.report.phase == Phase::Lost,
             (false, Some(lv)) => {
                 lv.state == LvState::Ready

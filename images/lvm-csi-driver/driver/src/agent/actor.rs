@@ -16,8 +16,10 @@ pub struct Actor {
     machine: machine::Volume,
     /// Why the last command failed.
     pub(super) trouble: Option<String>,
-    /// The disk could not be read, so nothing is decided.
+    /// The disk could not be read, or who uses it is not known, so nothing is decided.
     blind: bool,
+    /// Its deletion waits for those who use it.
+    held: bool,
 }
 
 /// Work that goes on by itself.
@@ -30,6 +32,11 @@ impl Actor {
     /// Where the volume is in its life.
     pub fn state(&self) -> Option<State> {
         self.machine.state()
+    }
+
+    /// Whether it is to be deleted as soon as nobody uses it.
+    pub fn in_use(&self) -> bool {
+        self.machine.in_use()
     }
 
     /// Whether something failed and is to be tried again.
@@ -95,11 +102,19 @@ impl Agent {
             let none = actor.machine.on(event);
             debug_assert!(none.is_none(), "facts must be read before the next command");
         }
-        if actor.machine.parked() || actor.blind {
-            self.explain(&id.key(), uid, actor.trouble.as_deref()).await;
+        if actor.machine.parked() || actor.blind || actor.held {
+            let (trouble, held) = (actor.trouble.as_deref(), actor.held);
+            self.explain(&id.key(), uid, trouble, held).await;
         }
         self.seen.volume(id, actor.machine.state());
         actor.machine.state()
+    }
+
+    /// Lets a deletion go on, beside whoever has just ended to use the volume.
+    pub(crate) fn unused(self: &Arc<Self>, id: VolumeId) {
+        if let Some(located) = self.inventory.locate(id.uid) {
+            tokio::spawn(Arc::clone(self).reconcile_later(id, located.device.vg));
+        }
     }
 
     /// The same for work that ends later. In a box: bringing a volume to rest may begin such work.
@@ -132,7 +147,12 @@ impl Agent {
         vg: &VgName,
         id: VolumeId,
     ) -> Option<Command> {
-        let usage = self.usage(vg, id).await;
+        let used = self.used(vg, id).await;
+        // Whoever cannot tell says that it is in use: nothing is then removed.
+        let usage = match &used {
+            Ok(places) if places.is_empty() => Use::Idle,
+            Ok(_) | Err(_) => Use::Published,
+        };
         let (disk, trouble) = self.inventory.find(vg, id.uid).await;
         // What is to stay is reported by its pool; a deletion waits, and who asked wants to know why.
         actor.blind = trouble.is_some() && wish.is_some_and(|(_, volume)| volume.deleting);
@@ -160,27 +180,41 @@ impl Agent {
         for event in events {
             command = command.or(actor.machine.on(event));
         }
+        actor.held = false;
+        if actor.machine.in_use() {
+            actor.trouble = Some(match used {
+                Ok(places) => {
+                    actor.held = true;
+                    format!(
+                        "it is in use at {}; it is deleted as soon as no pod has it any more and it is unstaged",
+                        places.join(", ")
+                    )
+                }
+                Err(error) => {
+                    actor.blind = true;
+                    format!("whether it is in use is not known: {error}")
+                }
+            });
+        }
         command
     }
 
-    /// Whoever cannot tell says that it is in use: nothing is then removed.
-    async fn usage(&self, vg: &VgName, id: VolumeId) -> Use {
-        match self
-            .mounts_of(&Device::lv(vg, &lv_name(id.kind, id.uid)))
-            .await
-        {
-            Ok(mounts) if mounts.is_empty() => Use::Idle,
-            Ok(_) | Err(_) => Use::Published,
-        }
+    /// Where it is staged or published.
+    async fn used(&self, vg: &VgName, id: VolumeId) -> Result<Vec<String>, LvmError> {
+        let device = Device::lv(vg, &lv_name(id.kind, id.uid));
+        let mounts = self.mounts_of(&device).await?;
+        let place = |mount: &ingot_lvm::Mount| mount.target.display().to_string();
+        Ok(mounts.iter().map(place).collect())
     }
 
     /// Writes beside the object why it does not go on.
-    async fn explain(&self, key: &Key, uid: VolumeUid, trouble: Option<&str>) {
+    async fn explain(&self, key: &Key, uid: VolumeUid, trouble: Option<&str>, held: bool) {
         let Some(trouble) = trouble else { return };
         if let Ok(Some((version, mut volume))) = self.wish(key, uid).await
-            && volume.message != trouble
+            && (volume.message != trouble || volume.in_use != held)
         {
             volume.message = trouble.to_owned();
+            volume.in_use = held;
             // Only words: if somebody else wrote meanwhile, the next attempt explains again.
             let _ = self.store.update(key, version, volume.into()).await;
         }

@@ -1,7 +1,8 @@
 //! Overwrites what a deleted thick volume held, before its extents go to the next one.
 //!
 //! It may take hours, so it goes on beside everything else; until it has ended the removal counts
-//! as failed and is tried again. What was done is not remembered across lives of the agent.
+//! as failed and is tried again. What was done is not remembered across lives of the agent. What cannot
+//! be reached, since a disk is missing, is left to [`super::remains`].
 
 use super::perform::Failed;
 use super::{Agent, Located};
@@ -72,8 +73,9 @@ impl Agent {
     /// How much of a volume is to be overwritten, from its beginning on.
     fn to_erase(&self, located: &Located) -> Option<Bytes> {
         let pool = self.pool_of(&located.device.vg)?;
-        // New chunks of a thin pool are zeroed. What lies on a missing disk cannot be reached.
-        if !pool.erase || located.lv.pool.is_some() || located.lv.health.is_some() {
+        // New chunks of a thin pool are zeroed. Of a RAID what is there is reached without what is not;
+        // other layouts have no device while a disk is missing.
+        if !pool.erase || located.lv.pool.is_some() || !located.lv.readable {
             return None;
         }
         let all = located.lv.size;

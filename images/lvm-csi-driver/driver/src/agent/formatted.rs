@@ -41,6 +41,11 @@ impl FormatRecords {
         })
     }
 
+    /// Where they are, if they are kept.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeSet<VolumeUid>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

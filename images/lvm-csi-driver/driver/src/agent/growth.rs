@@ -5,13 +5,17 @@ use ingot_lvm::{Command, Group};
 use ingot_volume_brain::Bytes;
 
 /// A thin pool cannot use more metadata than about this.
-const METADATA_MOST: Bytes = Bytes::gib(15);
+pub(super) const METADATA_MOST: Bytes = Bytes::gib(15);
 
 /// The next growth of a pool, if it fills up and its group has room.
 pub(super) fn next(group: &Group, pool: &PoolConfig) -> Option<Command> {
     let thin = pool.thin.as_ref()?;
     let lv = group.lv(&thin.pool)?;
     let usage = lv.thin?;
+    // LVM enlarges nothing there meanwhile.
+    if group.pvs.iter().any(|pv| pv.missing) {
+        return None;
+    }
     let guard = thin.guard;
     // Metadata first: a pool without it takes no writes at all, however much room its data has.
     if usage.metadata >= guard.extend {
@@ -68,8 +72,8 @@ mod tests {
             thin: Some(ThinConfig {
                 pool: LvName::new("pool").expect("a name"),
                 size: Bytes::gib(10),
-                metadata: Bytes::mib(100),
-                chunk: Bytes(64 << 10),
+                metadata: None,
+                chunk: None,
                 guard: ThinGuard::default(),
             }),
             serials: Vec::new(),
@@ -91,6 +95,7 @@ mod tests {
                 size: Bytes::gib(20),
                 free,
                 missing: false,
+                read_only: false,
             }],
             lvs: vec![Lv {
                 lv: LvName::new("pool").expect("a name"),
@@ -105,6 +110,7 @@ mod tests {
                     chunk: Bytes(64 << 10),
                 }),
                 health: None,
+                readable: true,
                 active: true,
             }],
         }
@@ -140,6 +146,9 @@ mod tests {
             Some("data")
         );
         assert_eq!(grown(0.9, 0.9, of, Bytes::mib(3)), None);
+        let mut less = group(0.9, 0.9, of, free);
+        less.pvs[0].missing = true;
+        assert_eq!(size(next(&less, &pool())), None);
         // Metadata that cannot grow any more keeps no data from growing.
         let most = Bytes::gib(15);
         assert_eq!(grown(0.9, 0.9, most, free), Some(("data", Bytes::gib(12))));

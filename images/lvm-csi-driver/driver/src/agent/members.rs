@@ -69,6 +69,41 @@ fn strays<'a>(pool: &'a PoolConfig, group: &'a Group) -> impl Iterator<Item = &'
     group.pvs.iter().filter(move |pv| !pv.missing && !named(pv))
 }
 
+/// What the disks are called that a group lacks: LVM knows no more than its own identity of them.
+pub(crate) fn missing(pool: &PoolConfig, group: &Group) -> Vec<String> {
+    let lacking: Vec<&Pv> = group.pvs.iter().filter(|pv| pv.missing).collect();
+    let unseen: Vec<&String> = configured(pool)
+        .filter(|name| group.pv(name).is_none())
+        .collect();
+    match unseen.len() == lacking.len() {
+        true => unseen.into_iter().cloned().collect(),
+        false => lacking.into_iter().map(|pv| pv.uuid.clone()).collect(),
+    }
+}
+
+/// Why nothing can be written to a group.
+pub(crate) fn protected(group: &Group) -> Option<String> {
+    let pv = group.pvs.iter().find(|pv| pv.read_only && !pv.missing)?;
+    Some(format!(
+        "disk {} of volume group {} takes no writes; look at its switch, and at `dmesg` for what the kernel says of it",
+        pv.names.first().unwrap_or(&pv.device),
+        group.vg
+    ))
+}
+
+/// Why nothing can be made in a group of which these disks are missing.
+pub(super) fn incomplete(pool: &PoolConfig, missing: &[String]) -> Option<String> {
+    let vg = &pool.volume_group;
+    let disks = match missing {
+        [] => return None,
+        [one] => format!("disk {one} of volume group {vg} is"),
+        more => format!("disks {} of volume group {vg} are", more.join(", ")),
+    };
+    Some(format!(
+        "{disks} missing, and LVM makes and enlarges nothing in the group meanwhile; reconnect what is missing, or if it is gone for good, mend RAID volumes with `lvconvert --repair` and give up what lay on it alone with `vgreduce --removemissing --force {vg}`"
+    ))
+}
+
 impl Agent {
     /// Makes the configured disks part of the group that are not. Whoever calls holds the gate.
     pub(super) async fn join_disks(&self, pool: &PoolConfig, group: Group) -> Group {
@@ -208,6 +243,7 @@ mod tests {
             size: Bytes::gib(1),
             free: Bytes::gib(1),
             missing,
+            read_only: false,
             erased: true,
         }
     }
@@ -231,5 +267,35 @@ mod tests {
         assert_eq!(lacking.collect::<Vec<_>>(), ["/dev/disk/by-id/b"]);
         let strays: Vec<&str> = strays(&pool, &group).map(|pv| pv.device.as_str()).collect();
         assert_eq!(strays, ["/dev/sdd"]);
+    }
+
+    #[test]
+    fn missing_disks_are_called_what_the_configuration_calls_them() {
+        let group = |pvs| Group {
+            vg: VgName::new("vg").expect("a name"),
+            tags: Vec::new(),
+            extent: Bytes::mib(4),
+            pvs,
+            lvs: Vec::new(),
+        };
+        let (a, gone) = (
+            pv("/dev/sda", &["/dev/disk/by-id/a", "S3"], false),
+            pv("[unknown]", &[], true),
+        );
+        let whole = group(vec![
+            a.clone(),
+            pv("/dev/sdb", &["/dev/disk/by-id/b"], false),
+        ]);
+        assert_eq!(incomplete(&pool(), &missing(&pool(), &whole)), None);
+        let one = group(vec![a.clone(), gone.clone()]);
+        assert_eq!(missing(&pool(), &one), ["/dev/disk/by-id/b"]);
+        let text = incomplete(&pool(), &missing(&pool(), &one)).expect("a trouble");
+        assert!(
+            text.starts_with("disk /dev/disk/by-id/b of volume group vg is missing, and LVM"),
+            "{text}"
+        );
+        // One of those that are not there may never have been part of the group.
+        let either = group(vec![pv("/dev/sda", &["/dev/disk/by-id/a"], false), gone]);
+        assert_eq!(missing(&pool(), &either), ["[unknown]"]);
     }
 }

@@ -11,9 +11,11 @@ mod growth;
 mod inventory;
 mod making;
 mod members;
+mod metadata;
 mod observe;
 mod perform;
 mod pools;
+mod remains;
 mod reserve;
 mod run;
 mod together;
@@ -22,6 +24,7 @@ pub use actor::Actor;
 pub use formatted::FormatRecords;
 pub use inventory::{Inventory, Located};
 pub use members::DiskNote;
+pub(crate) use members::{missing as missing_disks, protected};
 
 use crate::config::{NodeConfig, PoolConfig};
 use crate::store::Store;
@@ -44,6 +47,7 @@ pub struct Agent {
     makings: making::Makings,
     pub(crate) formats: FormatRecords,
     members: members::Members,
+    remains: remains::Remains,
     reserves: reserve::Reserves,
     seen: observe::Seen,
     /// For work that goes on beside whoever began it.
@@ -72,6 +76,7 @@ impl Agent {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
             makings: making::Makings::default(),
+            remains: remains::Remains::beside(&formats),
             formats,
             members: members::Members::default(),
             reserves: reserve::Reserves::of(&config.pools),

@@ -4,7 +4,7 @@ use super::Agent;
 use crate::config::PoolConfig;
 use crate::metrics::{Metrics, PoolLabels, VolumeLabels};
 use crate::object::VolumeId;
-use ingot_lvm::{Group, Kind, Lane};
+use ingot_lvm::{Group, Kind, Lane, Lv};
 use ingot_volume_brain::{Bytes, State, VolumeUid};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -113,7 +113,29 @@ impl Agent {
         set(&metrics.pool_size, number(size));
         set(&metrics.pool_free, number(group.free()));
         set(&metrics.pool_promised, number(promised));
-        if let Some(thin) = status.space.thin {
+        let all = || group.lvs.iter();
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let snapshot = |lv: &&Lv| {
+            lv.tags
+                .as_ref()
+                .is_some_and(|tags| tags.kind == Kind::Snapshot)
+        };
+        set(
+            &metrics.pool_snapshots,
+            count(all().filter(snapshot).count()),
+        );
+        let ailing = |lv: &&Lv| lv.tags.is_some() && lv.health.is_some();
+        set(&metrics.pool_ailing, count(all().filter(ailing).count()));
+        let missing = group.pvs.iter().filter(|pv| pv.missing);
+        set(&metrics.pool_missing, count(missing.count()));
+        // Of the group itself: a pool in trouble has its fill, too.
+        let thin = pool
+            .thin
+            .as_ref()
+            .and_then(|thin| group.lv(&thin.pool)?.thin);
+        if let Some(thin) = thin {
+            set(&metrics.pool_chunk, number(thin.chunk));
+            set(&metrics.pool_metadata_size, number(thin.metadata_size));
             metrics.pool_data.get_or_create(&labels).set(thin.data);
             let gauge = metrics.pool_metadata.get_or_create(&labels);
             gauge.set(thin.metadata);

@@ -21,7 +21,9 @@ pub(super) fn api(error: StoreError) -> Failed {
         StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Exists(_) => {
             Failure::Conflict
         }
-        StoreError::Unavailable(_) | StoreError::Crashed => Failure::Transient,
+        StoreError::Refused(..) | StoreError::Unavailable(_) | StoreError::Crashed => {
+            Failure::Transient
+        }
     };
     (failure, error.to_string())
 }
@@ -54,6 +56,7 @@ impl Agent {
             Command::Report(version, report) => {
                 let mut volume = wanted(wish)?;
                 volume.message = message(&report, words);
+                volume.in_use = false;
                 volume.report = report;
                 let written = self.store.update(&key, version, volume.into()).await;
                 written.map(drop).map_err(api)
@@ -147,6 +150,7 @@ impl Agent {
             pool: Some(pool.clone()),
             thin: None,
             health: None,
+            readable: true,
             active,
         };
         let effect = |group: &mut Group| {
@@ -291,7 +295,9 @@ impl Agent {
             }
         }
         self.erased(&located, id)?;
-        if self.pool_of(vg).is_some_and(|pool| !pool.erase) {
+        if self.pool_of(vg).is_some_and(|pool| pool.erase) {
+            self.note_remains(&located).await.map_err(lvm)?;
+        } else {
             // What it held will show where it was.
             self.keep_apart(vg).await.map_err(lvm)?;
         }

@@ -1,14 +1,14 @@
-//! Pools: made when they are not there, enlarged by new disks, guarded while they fill, published for
-//! the controller.
+//! Pools: enlarged by new disks, guarded while they fill, published for the controller. How they are made
+//! is in [`super::making`].
 
 use super::reserve::lent;
-use super::{Agent, growth};
-use crate::config::{PoolConfig, ThinConfig};
-use crate::object::{Key, NodePool, Object, ObjectKind, Quarantined, Volume};
-use crate::store::{self, StoreError};
+use super::{Agent, growth, members};
+use crate::config::PoolConfig;
+use crate::object::{Ailing, Key, NodePool, Object, ObjectKind, Quarantined};
+use crate::store::StoreError;
 use futures::future::join_all;
-use ingot_lvm::{Command, Group, Lane, LvmError, Space, ThinGuard};
-use ingot_volume_brain::{Bytes, Phase, VgName};
+use ingot_lvm::{Group, Lane, LvmError, Space, ThinGuard};
+use ingot_volume_brain::{Bytes, VgName};
 use tokio::sync::MutexGuard;
 
 /// Marks a volume group as ours, with the name of the pool behind it.
@@ -29,101 +29,9 @@ impl Agent {
         thin.map(|thin| thin.guard).unwrap_or_default()
     }
 
-    /// Makes what is missing of the configured pools. A group that is not ours is left alone.
-    pub async fn prepare_pools(&self) -> Vec<(String, LvmError)> {
-        // Side by side: a disk that hangs keeps no other pool waiting.
-        let prepared = self.config.pools.iter().map(|pool| async move {
-            self.makings.begin(&pool.volume_group);
-            let made = self.prepare(pool).await;
-            self.makings.end(&pool.volume_group, &made);
-            made.err().map(|error| (pool.name.clone(), error))
-        });
-        let troubles = join_all(prepared).await.into_iter().flatten().collect();
-        self.publish_pools().await;
-        troubles
-    }
-
-    async fn prepare(&self, pool: &PoolConfig) -> Result<(), LvmError> {
-        let vg = &pool.volume_group;
-        // Who comes second finds what the first has made.
-        let _gate = self.gate(vg).await;
-        // Pods may stand still on what an agent that died had suspended.
-        self.executor.change(Command::Resume(vg.clone())).await?;
-        let group = match self.inventory.refresh(vg).await {
-            Err(LvmError::GroupMissing { .. }) => {
-                self.nothing_on_record(pool).await?;
-                let create = Command::CreateGroup {
-                    vg: vg.clone(),
-                    tag: group_tag(&pool.name),
-                };
-                self.executor.change(create).await?;
-                self.inventory.refresh(vg).await?
-            }
-            group => group?,
-        };
-        ours(pool, &group)?;
-        Self::log_strays(pool, &group);
-        let group = self.join_disks(pool, group).await;
-        self.make_thin_pool(pool, &group).await?;
-        self.keep_apart(vg).await?;
-        let group = self.inventory.group(vg).await?;
-        self.begin_overwriting(vg, &group);
-        Ok(())
-    }
-
-    /// A group of which volumes are on record is not made anew on other disks: they would be lost.
-    async fn nothing_on_record(&self, pool: &PoolConfig) -> Result<(), LvmError> {
-        let vg = &pool.volume_group;
-        let unknown = || LvmError::GroupMissing { vg: vg.clone() };
-        let volumes = store::volumes(&*self.store, ObjectKind::Volume).await;
-        let volumes = volumes.map_err(|_| unknown())?;
-        let made = |volume: &Volume| volume.report.phase == Phase::Ready && !volume.deleting;
-        let here = volumes.iter().filter(|(_, volume)| {
-            volume.node == self.config.node && volume.vg == *vg && made(volume)
-        });
-        match here.count() {
-            0 => Ok(()),
-            count => Err(LvmError::Invalid {
-                what: format!(
-                    "volume group {vg} is on none of the disks of pool {}, and {count} volumes of it are on record; it was not made anew",
-                    pool.name
-                ),
-                remedy: format!(
-                    "name its own disks again; if they are gone for good, give the pool another volumeGroup and name {vg} under `abandoned`"
-                ),
-            }),
-        }
-    }
-
-    async fn make_thin_pool(&self, pool: &PoolConfig, group: &Group) -> Result<(), LvmError> {
-        let vg = &pool.volume_group;
-        let Some(thin) = &pool.thin else {
-            return Ok(());
-        };
-        if group.lv(&thin.pool).is_some() {
-            return Ok(());
-        }
-        self.release(vg).await?;
-        let ThinConfig {
-            pool,
-            size,
-            metadata,
-            chunk,
-            ..
-        } = thin.clone();
-        let create = Command::CreatePool {
-            vg: vg.clone(),
-            pool,
-            // LVM takes no other sizes than whole extents, or warns of them.
-            size: size.round_up(group.extent),
-            metadata: metadata.round_up(group.extent),
-            chunk,
-        };
-        self.inventory.change_and_read(vg, create).await
-    }
-
     /// Lets thin pools grow that fill up, while their group has room, and looks whether groups that
-    /// could not be read whole are there again, and disks that are to join one.
+    /// could not be read whole are there again, and disks that are to join one. Pools that could not be
+    /// made are tried again.
     pub async fn guard_pools(&self) {
         // Side by side: a disk that hangs keeps no other pool waiting.
         let guarded = self.config.pools.iter().map(|pool| self.guard(pool));
@@ -133,6 +41,15 @@ impl Agent {
 
     async fn guard(&self, pool: &PoolConfig) {
         let vg = &pool.volume_group;
+        if self.makings.failed(vg).is_some() {
+            if self.makings.due(vg) {
+                self.make_again(pool).await;
+            }
+            // What is not there need not be looked at in between: that starts LVM.
+            if self.makings.failed(vg).is_some() && self.inventory.group(vg).await.is_err() {
+                return;
+            }
+        }
         if pool.thin.is_none() {
             let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
             if !self.inventory.group(vg).await.is_ok_and(whole) {
@@ -249,6 +166,8 @@ impl Agent {
             space: Space::default(),
             quarantined: Vec::new(),
             overwriting: Bytes::ZERO,
+            ailing: Vec::new(),
+            missing: Vec::new(),
             trouble: None,
         };
         let lane = Lane::Group(pool.volume_group.clone());
@@ -265,7 +184,10 @@ impl Agent {
                     let vg = &pool.volume_group;
                     self.makings.lacks_thin(&pool.name, vg, &thin.pool)
                 });
-                status.trouble = known.or(lacking);
+                status.ailing = Ailing::of(&group);
+                status.missing = members::missing(pool, &group);
+                let trouble = known.or(lacking).or_else(|| members::protected(&group));
+                status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));
             }
             Err(error) => {
                 let makings = &self.makings;

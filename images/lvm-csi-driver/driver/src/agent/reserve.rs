@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use ingot_lvm::{Command, Device, FreeSpace, Group, LvmError};
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex as Turn;
@@ -29,6 +30,8 @@ pub(super) struct Reserves {
     busy: Mutex<BTreeSet<VgName>>,
     /// Held while a device is open, since it cannot be removed then.
     turns: BTreeMap<VgName, Turn<()>>,
+    /// How often one was taken back and begun anew, perhaps of the same name and size.
+    begun_anew: AtomicU64,
 }
 
 impl Reserves {
@@ -37,6 +40,7 @@ impl Reserves {
         Self {
             busy: Mutex::default(),
             turns: pools.iter().map(turn).collect(),
+            begun_anew: AtomicU64::new(0),
         }
     }
 
@@ -44,7 +48,12 @@ impl Reserves {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn turn(&self, vg: &VgName) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    /// What is overwritten now of one is no part of the next.
+    pub(super) fn begin_anew(&self) {
+        self.begun_anew.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) async fn turn(&self, vg: &VgName) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         match self.turns.get(vg) {
             Some(turn) => Some(turn.lock().await),
             None => None,
@@ -127,8 +136,12 @@ impl Agent {
         };
         let group = self.inventory.group(vg).await?;
         ours(pool, &group)?;
+        let group = self.unmark_remains(group).await?;
+        let missing = group.pvs.iter().any(|pv| pv.missing);
         let commands = match pool.erase {
             true => apart(&group),
+            // LVM lets no disk be marked meanwhile, and nobody waits for it.
+            false if missing => Vec::new(),
             false => indifferent(&group),
         };
         for command in commands {
@@ -204,9 +217,10 @@ impl Agent {
                 self.inventory.change_and_read(&vg, activate).await?;
             }
             let from = next(lv.size, pv.size, group.extent);
+            let anew = self.reserves.begun_anew.load(Ordering::SeqCst);
             match self.overwrite_part(vg, &lv.lv, from, lv.size).await {
                 Ok(()) => {
-                    self.give_back(vg, &pv.device, &lv.lv, from, lv.size)
+                    self.give_back(vg, &pv.device, &lv.lv, from, lv.size, anew)
                         .await?
                 }
                 // A thin pool may have needed its space meanwhile.
@@ -251,11 +265,13 @@ impl Agent {
         lv: &LvName,
         size: Bytes,
         before: Bytes,
+        anew: u64,
     ) -> Result<(), LvmError> {
         let _gate = self.gate(vg).await;
         let group = self.inventory.group(vg).await?;
         // Somebody else may have given it back, and begun anew.
-        if group.lv(lv).is_none_or(|now| now.size != before) {
+        let other = self.reserves.begun_anew.load(Ordering::SeqCst) != anew;
+        if other || group.lv(lv).is_none_or(|now| now.size != before) {
             return Ok(());
         }
         if size > Bytes::ZERO {

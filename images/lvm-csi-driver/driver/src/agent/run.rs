@@ -4,6 +4,7 @@ use super::Agent;
 use crate::object::{Key, ObjectKind, Volume, VolumeId};
 use crate::store;
 use futures::future::join_all;
+use ingot_lvm::LvmError;
 use ingot_volume_brain::{LvName, VgName, VolumeUid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl Agent {
         }
     }
 
-    async fn settle_group(&self, vg: &VgName) -> Result<(), store::StoreError> {
+    pub(super) async fn settle_group(&self, vg: &VgName) -> Result<(), store::StoreError> {
         // A group that cannot be read is in the pool's status.
         let _ = self.inventory.refresh(vg).await;
         for (id, of) in self.known().await?.into_values() {
@@ -127,6 +128,7 @@ impl Agent {
             if behind.swap(false, Ordering::Relaxed) && self.settle().await.is_err() {
                 behind.store(true, Ordering::Relaxed);
             }
+            self.make_hoping().await;
             self.look_again().await;
             self.tag_formatted().await;
             self.retry_parked().await;
@@ -142,6 +144,10 @@ impl Agent {
     async fn look_again(&self) {
         let groups = self.config.pools.iter().map(|pool| async move {
             let vg = &pool.volume_group;
+            // Until its disks change LVM would only be asked in vain.
+            if let Some(LvmError::Invalid { .. }) = self.makings.failed(vg) {
+                return false;
+            }
             let returned = self.inventory.returned(vg).await;
             if returned {
                 // Should the store not answer, everything is looked at in some minutes.

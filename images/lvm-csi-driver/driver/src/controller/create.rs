@@ -121,6 +121,12 @@ impl ControllerService {
             (origin != own, "source"),
             (wanted.class.encrypted && !volume.encrypted, "encryption"),
             (!layout, "layout"),
+            // Limits are not compared: they may have been modified since, and whoever asks again is told
+            // of the same volume.
+            (
+                wanted.filesystem.is_some() && wanted.filesystem != volume.filesystem,
+                "filesystem",
+            ),
             (
                 wanted
                     .class
@@ -236,6 +242,7 @@ pub(super) fn template(
         created: now(),
         report: Report::default(),
         message: String::new(),
+        in_use: false,
     }
 }
 

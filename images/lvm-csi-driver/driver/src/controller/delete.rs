@@ -1,10 +1,12 @@
 //! DeleteVolume and DeleteSnapshot: the wish is written, its owner does the rest.
 
 use super::ControllerService;
-use crate::object::VolumeId;
+use super::wait::LOOK;
+use crate::object::{Volume, VolumeId};
 use crate::problem::Problem;
 use crate::store::{self, StoreError};
 use ingot_lvm::Kind;
+use tokio::time::Instant;
 
 impl ControllerService {
     pub(super) async fn delete(&self, kind: Kind, id: &str) -> Result<(), Problem> {
@@ -18,9 +20,18 @@ impl ControllerService {
         if !self.discard(parsed).await? {
             return Ok(());
         }
-        self.until(parsed, "deletion", |found| found.is_none())
-            .await?;
-        Ok(())
+        // What was said of its users before may be out of date: they are gone, and it is being removed.
+        let fresh = Instant::now() + LOOK;
+        let decided = |found: Option<&(_, Volume)>| {
+            found.is_none_or(|(_, volume)| volume.in_use && Instant::now() >= fresh)
+        };
+        match self.until(parsed, "deletion", decided).await? {
+            None => Ok(()),
+            Some((_, volume)) => Err(Problem::Precondition(format!(
+                "{parsed} on node {}: {}",
+                volume.node, volume.message
+            ))),
+        }
     }
 
     /// Writes the wish that a volume be deleted; false if it is gone.

@@ -56,7 +56,7 @@ impl ControllerService {
         }
         if volume.report.size < size {
             // What cannot be had is not wanted any longer, or it would be taken later unasked.
-            self.want_no_more(id, volume.report.size).await?;
+            self.want_no_more(id).await?;
             return Err(Problem::OutOfRange(format!(
                 "volume {id} on node {}: {}",
                 volume.node, volume.message
@@ -80,9 +80,14 @@ impl ControllerService {
     ) -> Result<Bytes, Problem> {
         let key = crate::object::Key::pool(&volume.node, &volume.pool);
         let stored = self.store.get(&key).await?;
-        let extent = stored
-            .as_ref()
-            .and_then(|stored| stored.object.pool())
+        let pool = stored.as_ref().and_then(|stored| stored.object.pool());
+        if let Some(trouble) = pool.and_then(|pool| pool.trouble.as_ref()) {
+            return Err(Problem::Unavailable(format!(
+                "pool {} on node {}: {trouble}",
+                volume.pool, volume.node
+            )));
+        }
+        let extent = pool
             .map(|pool| pool.space.extent)
             .filter(|extent| *extent > Bytes::ZERO);
         let extent = extent.ok_or_else(|| {
@@ -113,16 +118,23 @@ impl ControllerService {
         }
     }
 
-    async fn want_no_more(&self, id: VolumeId, size: Bytes) -> Result<(), Problem> {
-        let Some((version, mut volume)) = crate::store::volume(&*self.store, &id.key()).await?
-        else {
-            return Ok(());
-        };
-        volume.size = size;
-        match self.store.update(&id.key(), version, volume.into()).await {
-            // Somebody else is at it; the next request comes to the same end.
-            Err(StoreError::Conflict(_) | StoreError::NotFound(_)) | Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
+    /// Takes a wish back that was refused: what there is remains. Another wish is not touched.
+    async fn want_no_more(&self, id: VolumeId) -> Result<(), Problem> {
+        loop {
+            let found = crate::store::volume(&*self.store, &id.key()).await?;
+            let Some((version, mut volume)) = found.filter(|(_, volume)| volume.uid == id.uid)
+            else {
+                return Ok(());
+            };
+            if volume.report.refused != Some(volume.size) {
+                return Ok(());
+            }
+            volume.size = volume.report.size;
+            match self.store.update(&id.key(), version, volume.into()).await {
+                Err(StoreError::Conflict(_)) => {}
+                Err(StoreError::NotFound(_)) | Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }

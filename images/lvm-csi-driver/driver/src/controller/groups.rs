@@ -10,12 +10,21 @@ use ingot_lvm::Kind;
 use ingot_volume_brain::{NameHash, Phase, Version};
 use std::collections::BTreeSet;
 
+/// What sidecars add for their own use.
+const SIDECARS: &str = "csi.storage.k8s.io/";
+
 impl ControllerService {
     pub(super) async fn create_group(
         &self,
         request: v1::CreateVolumeGroupSnapshotRequest,
     ) -> Result<v1::CreateVolumeGroupSnapshotResponse, Problem> {
         name(&request.name, "group snapshot")?;
+        let known = |name: &&String| name.starts_with(SIDECARS);
+        if let Some(other) = request.parameters.keys().find(|name| !known(name)) {
+            return Err(Problem::Invalid(format!(
+                "parameter {other:?} is not known; group snapshot classes have none"
+            )));
+        }
         let mut volumes = request.source_volume_ids.clone();
         volumes.sort();
         volumes.dedup();
@@ -180,13 +189,46 @@ impl ControllerService {
             }
             return Ok(());
         };
-        for snapshot in self.members(&group).await? {
+        let members = self.members(&group).await?;
+        self.same_members(&group, &members, named).await?;
+        for snapshot in members {
             self.delete(Kind::Snapshot, &snapshot.id()).await?;
         }
         let key = Key::group(NameHash::of(&group.csi_name));
         match self.store.delete(&key, version).await {
             Ok(()) | Err(StoreError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a caller who names snapshots means those of the group. One that is gone may be named: the
+    /// request may be the second of its kind.
+    async fn same_members(
+        &self,
+        group: &GroupSnapshot,
+        members: &[Volume],
+        named: &[String],
+    ) -> Result<(), Problem> {
+        let id = group.id();
+        for other in named {
+            if members.iter().any(|member| member.id() == *other) {
+                continue;
+            }
+            if self.find(Kind::Snapshot, other).await?.is_some() {
+                return Err(Problem::Invalid(format!(
+                    "snapshot {other} is not in group snapshot {id}; leave it out"
+                )));
+            }
+        }
+        let stays = members.iter().filter(|member| !member.deleting);
+        let mut forgotten = stays
+            .map(Volume::id)
+            .filter(|member| !named.contains(member));
+        match forgotten.next() {
+            Some(member) if !named.is_empty() => Err(Problem::Invalid(format!(
+                "snapshot {member} is in group snapshot {id} and is not named; name it, too"
+            ))),
+            _ => Ok(()),
         }
     }
 

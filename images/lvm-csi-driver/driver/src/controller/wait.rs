@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, timeout};
 
 /// Looks again after this time, since a watch may leave something out.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 impl ControllerService {
     /// Waits until `enough` says so of the volume, or of its absence.

@@ -39,6 +39,7 @@ fn disk(kernel: &str, serial: Option<&str>, content: Option<&str>) -> BlockDisk 
         content: content.map(str::to_owned),
         mounted: None,
         failed: false,
+        read_only: false,
     }
 }
 
@@ -150,4 +151,35 @@ fn disks_are_asked_for_by_lasting_names_unless_others_are_agreed_to() {
     assert_eq!(with("", ", serials: [S1]"), Ok(()));
     let error = with("", ", serials: [S1, S1]").expect_err("twice");
     assert!(error.contains("serial number S1 is named twice"), "{error}");
+}
+
+#[test]
+fn the_shape_of_a_thin_pool_may_be_left_out_and_impossible_chunks_are_refused() {
+    let with = |more: &str| {
+        let thin = format!("thin: {{ pool: p, size: 10GiB{more} }}");
+        let text = format!(
+            "node: node-1\npools:\n  - {{ name: a, volumeGroup: vg, serials: [S1], {thin} }}\n"
+        );
+        serde_yaml::from_str::<NodeConfig>(&text).expect("a configuration")
+    };
+    let shape = |config: &NodeConfig| {
+        let thin = config.pools[0].thin.as_ref().expect("a thin pool");
+        (thin.metadata, thin.chunk)
+    };
+    let open = with("");
+    assert_eq!((shape(&open), open.check().is_ok()), ((None, None), true));
+    // What was left out stays so when it is written down.
+    let written = serde_yaml::to_string(&open).expect("written");
+    assert_eq!(
+        serde_yaml::from_str::<NodeConfig>(&written).expect("read"),
+        open
+    );
+    let said = with(", metadata: 1GiB, chunk: 128KiB");
+    let expected = (Some(Bytes::gib(1)), Some(Bytes(128 << 10)));
+    assert_eq!((shape(&said), said.check().is_ok()), (expected, true));
+    for chunk in ["32KiB", "100KiB", "2GiB"] {
+        let error = with(&format!(", chunk: {chunk}")).check();
+        let error = error.expect_err(chunk).to_string();
+        assert!(error.contains("write 64KiB to 1GiB"), "{error}");
+    }
 }

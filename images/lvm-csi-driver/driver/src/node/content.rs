@@ -70,7 +70,7 @@ impl NodeService {
         {
             return Ok(located);
         }
-        let key = parameters::key(secrets)?;
+        let key = parameters::key(secrets, "node-stage")?;
         match (located.tags.filesystem, found) {
             (FilesystemTag::Unformatted, Found::Blank) => {
                 located = self.tag(&located, FilesystemTag::Formatting).await?;

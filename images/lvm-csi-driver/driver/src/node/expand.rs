@@ -32,7 +32,7 @@ impl NodeService {
         if located.tags.encrypted {
             let resize = Command::ResizeOpen {
                 device: located.device.clone(),
-                key: parameters::key(&request.secrets)?,
+                key: parameters::key(&request.secrets, "node-expand")?,
             };
             self.agent.executor.change(resize).await?;
         }

@@ -1,9 +1,11 @@
 //! The health requests of CSI 1.13 on a node: what LVM and the queues know.
 
 use super::{NodeService, named};
+use crate::agent::{missing_disks, protected};
+use crate::health::{Findings, entry, severity};
+use crate::object::ailment;
 use crate::problem::Problem;
 use ingot_csi_proto::v1::node_get_storage_health_response::StorageBackendHealth;
-use ingot_csi_proto::v1::volume_health::VolumeHealthEntry;
 use ingot_csi_proto::v1::{
     NodeGetStorageHealthResponse, NodeGetVolumeHealthRequest, NodeGetVolumeHealthResponse,
     StorageHealthErrorType, VolumeHealth, VolumeHealthErrorType,
@@ -18,14 +20,7 @@ impl NodeService {
         named(&request.volume_id)?;
         let id = Self::id(&request.volume_id)?;
         let located = self.locate(id).await?;
-        let mut entries = Vec::new();
-        let mut say = |status: VolumeHealthErrorType, reason: &str, message: String| {
-            entries.push(VolumeHealthEntry {
-                status: status.into(),
-                reason: reason.into(),
-                message,
-            });
-        };
+        let mut findings = Findings::default();
         let lanes = [
             Lane::Group(located.device.vg.clone()),
             Lane::Volume(located.device.lv.clone()),
@@ -34,42 +29,30 @@ impl NodeService {
             .iter()
             .filter_map(|lane| self.agent.executor.blocked(lane))
         {
-            say(
+            findings.say(
                 VolumeHealthErrorType::Inaccessible,
                 "CommandHangs",
                 error.to_string(),
             );
         }
-        if let Some(health) = &located.lv.health {
-            let text = format!("LVM reports {health}; replace the missing or failed disk");
-            // A part that is missing is covered by a copy, or it is not there at all.
-            let covered = health.contains("refresh") || health.contains("mismatches");
-            let status = if covered {
-                VolumeHealthErrorType::Degraded
-            } else {
-                VolumeHealthErrorType::Inaccessible
-            };
-            say(status, "LogicalVolume", text);
+        if let Some(text) = ailment(&located.lv) {
+            findings.say(severity(located.lv.readable), "LogicalVolume", text);
         }
         Ok(NodeGetVolumeHealthResponse {
             volume_health: Some(VolumeHealth {
                 volume_id: request.volume_id,
-                health_statuses: entries,
+                health_statuses: findings.entries(entry),
             }),
         })
     }
 
     pub(super) async fn storage_health(&self) -> NodeGetStorageHealthResponse {
-        let mut backend_health = Vec::new();
+        let mut findings = Findings::default();
         for pool in &self.agent.config.pools {
-            let mut say = |status: StorageHealthErrorType, reason: &str, message: String| {
-                backend_health.push(StorageBackendHealth {
-                    status: status.into(),
-                    reason: reason.into(),
-                    message: format!("pool {}: {message}", pool.name),
-                    volume_capability: None,
-                });
-            };
+            let mut say =
+                |status: StorageHealthErrorType, reason: &'static str, message: String| {
+                    findings.say(status, reason, format!("pool {}: {message}", pool.name));
+                };
             let vg = &pool.volume_group;
             if let Some(error) = self.agent.executor.blocked(&Lane::Group(vg.clone())) {
                 say(
@@ -93,11 +76,18 @@ impl NodeService {
                     );
                 }
                 Ok(group) => {
-                    for pv in group.pvs.iter().filter(|pv| pv.missing) {
+                    for disk in missing_disks(pool, &group) {
                         say(
                             StorageHealthErrorType::StorageDegraded,
                             "DiskMissing",
-                            format!("{} is missing; replace or reconnect it", pv.device),
+                            format!("{disk} is missing; replace or reconnect it"),
+                        );
+                    }
+                    if let Some(text) = protected(&group) {
+                        say(
+                            StorageHealthErrorType::StorageDegraded,
+                            "DiskReadOnly",
+                            text,
                         );
                     }
                     let full = pool.thin.as_ref().and_then(|thin| {
@@ -118,6 +108,14 @@ impl NodeService {
                 }
             }
         }
-        NodeGetStorageHealthResponse { backend_health }
+        let entry = |status: StorageHealthErrorType, reason, message| StorageBackendHealth {
+            status: status.into(),
+            reason,
+            message,
+            volume_capability: None,
+        };
+        NodeGetStorageHealthResponse {
+            backend_health: findings.entries(entry),
+        }
     }
 }

@@ -13,6 +13,12 @@ impl NodeService {
         named(&request.volume_id)?;
         let target = path("target path", &request.target_path)?;
         let capability = Capability::required(request.volume_capability.as_ref())?;
+        if request.staging_target_path.is_empty() {
+            return Err(Problem::Precondition(
+                "the request has no staging target path; stage the volume first, and say where"
+                    .into(),
+            ));
+        }
         let source = path("staging target path", &request.staging_target_path)?;
         let id = Self::id(&request.volume_id)?;
         let read_only = request.readonly || capability.read_only();
@@ -44,10 +50,17 @@ impl NodeService {
                 mount.target.display()
             )));
         }
-        let staged = mounts.iter().any(|mount| mount.target == source)
-            // Without it what a pod writes would be taken for the rest of an attempt to format it.
-            && located.tags.filesystem == FilesystemTag::Formatted;
-        if kind == MountKind::Filesystem && !staged {
+        let there = match kind {
+            MountKind::Filesystem => mounts.iter().any(|mount| mount.target == source),
+            // Staging leaves nothing of a raw volume but its device.
+            MountKind::Node => {
+                let size = self.agent.executor.device_size(&device).await;
+                !matches!(size, Err(LvmError::NotFound { .. }))
+            }
+        };
+        // Without the tag what a pod writes would be taken for the rest of an attempt to format it.
+        let staged = there && located.tags.filesystem == FilesystemTag::Formatted;
+        if !staged {
             return Err(Problem::Precondition(format!(
                 "volume {id} is not staged at {}; stage it first",
                 source.display()

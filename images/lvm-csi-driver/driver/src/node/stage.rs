@@ -88,7 +88,7 @@ impl NodeService {
             return Ok(());
         };
         let actor = self.agent.actor(id.uid);
-        let _turn = actor.lock().await;
+        let turn = actor.lock().await;
         // What is mounted is known to the kernel, also while a volume group cannot be read.
         let lv = lv_name(id.kind, id.uid);
         let mut mounts = self.agent.executor.mounts().await?;
@@ -122,6 +122,13 @@ impl NodeService {
                 Ok(()) | Err(LvmError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        // A deletion may have waited for this, and nobody else tells of it.
+        let waits = turn.in_use();
+        drop(turn);
+        drop(actor);
+        if waits {
+            self.agent.unused(id);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What the controller must know of a pool.
 
-use super::Quarantined;
+use super::{Ailing, Quarantined};
 use ingot_lvm::{Space, ThinGuard};
 use ingot_volume_brain::{Bytes, LvName, NodeName, VgName};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,12 @@ pub struct NodePool {
     /// What will be free when it shows nothing any more of what its disks held before.
     #[serde(default)]
     pub overwriting: Bytes,
+    /// Its volumes with which something is wrong on the disks.
+    #[serde(default)]
+    pub ailing: Vec<Ailing>,
+    /// The disks of its group that are not there; what does not lie on them can be used.
+    #[serde(default)]
+    pub missing: Vec<String>,
     /// Why nothing can be made in it now.
     #[serde(default)]
     pub trouble: Option<String>,

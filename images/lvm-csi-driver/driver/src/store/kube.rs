@@ -81,6 +81,8 @@ fn refused(key: &Key, error: &Error) -> StoreError {
         "AlreadyExists" => StoreError::Exists(key.clone()),
         "NotFound" => StoreError::NotFound(key.clone()),
         "Conflict" => StoreError::Conflict(key.clone()),
+        // The same object would be refused again.
+        "Invalid" => StoreError::Refused(key.clone(), chain(error)),
         _ => StoreError::Unavailable(format!("{key}: {}", chain(error))),
     }
 }
@@ -175,5 +177,29 @@ impl Store for KubeStore {
 
     fn watch(&self) -> broadcast::Receiver<Key> {
         self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn what_a_definition_forbids_is_told_from_a_server_that_does_not_answer() {
+        let key = Key {
+            kind: ObjectKind::Volume,
+            name: "v-1".into(),
+        };
+        let words = "spec: Invalid value: a volume never shrinks";
+        let status =
+            |code, reason| Error::Api(Status::failure(words, reason).with_code(code).boxed());
+        let error = refused(&key, &status(422, "Invalid"));
+        assert!(
+            matches!(&error, StoreError::Refused(of, why) if *of == key && why.contains(words)),
+            "{error:?}"
+        );
+        let error = refused(&key, &status(503, "ServiceUnavailable"));
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     }
 }

@@ -153,6 +153,68 @@ async fn a_group_of_snapshots_goes_with_the_last_of_them() {
 }
 
 #[tokio::test]
+async fn a_group_is_not_deleted_by_a_list_of_other_snapshots() {
+    let store = Arc::new(MemoryStore::default());
+    let sim = Arc::new(Sim::new(disks()));
+    let bed = Bed::over(sim, store.clone(), Fuse::default());
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    for name in ["a", "b"] {
+        let volume = bed.create(create(name, GIB, &[("pool", "thin")])).await;
+        volumes.push(volume.expect("created").volume_id);
+    }
+    let unknown = v1::CreateVolumeGroupSnapshotRequest {
+        name: "g".into(),
+        source_volume_ids: volumes.clone(),
+        parameters: [("freeze".to_owned(), "no".to_owned())].into(),
+        ..v1::CreateVolumeGroupSnapshotRequest::default()
+    };
+    let error = bed
+        .controller
+        .create_volume_group_snapshot(Request::new(unknown))
+        .await
+        .expect_err("nobody knows it");
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("parameter \"freeze\" is not known")
+    );
+    // The longest name that there may be: those of its members are longer.
+    let taken = group(&bed, &"g".repeat(128), &volumes).await;
+    let ids: Vec<&str> = taken
+        .snapshots
+        .iter()
+        .map(|snapshot| snapshot.snapshot_id.as_str())
+        .collect();
+    let other = bed.snapshot("other", &volumes[0]).await.expect("taken");
+    let delete = async |named: &[&str]| {
+        let request = v1::DeleteVolumeGroupSnapshotRequest {
+            group_snapshot_id: taken.group_snapshot_id.clone(),
+            snapshot_ids: named.iter().map(ToString::to_string).collect(),
+            ..v1::DeleteVolumeGroupSnapshotRequest::default()
+        };
+        bed.controller
+            .delete_volume_group_snapshot(Request::new(request))
+            .await
+    };
+    for (named, words) in [
+        (vec![ids[0], ids[1], &other.snapshot_id], "leave it out"),
+        (vec![ids[0]], "name it, too"),
+    ] {
+        let error = delete(&named).await.expect_err("another list");
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert!(error.message().ends_with(words), "{error}");
+        assert_eq!(names(&store, ObjectKind::Snapshot).await.len(), 3);
+    }
+    // Asked a second time, when a part of it was done.
+    bed.delete_snapshot(ids[0]).await.expect("deleted");
+    delete(&ids).await.expect("deleted");
+    delete(&ids).await.expect("gone");
+    assert_eq!(names(&store, ObjectKind::Snapshot).await.len(), 1);
+}
+
+#[tokio::test]
 async fn nothing_is_kept_in_mind_of_a_volume_that_was_deleted() {
     let bed = Bed::new();
     bed.agent.prepare_pools().await;

@@ -179,6 +179,46 @@ async fn a_command_that_hangs_and_a_pool_in_trouble_are_told() {
     assert!(value(&text, "ingot_storage_blocked_queues") > 0.5);
 }
 
+/// What snapshots do to a pool, and what a lost disk does, can be watched.
+#[tokio::test]
+async fn snapshots_and_what_they_take_and_lost_disks_are_told() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let volume = bed.create(create("v", GIB, &[("pool", "thin")])).await;
+    let volume = volume.expect("created").volume_id;
+    for name in ["a", "b"] {
+        bed.snapshot(name, &volume).await.expect("taken");
+    }
+    let mirrored = [("pool", "thick"), ("layout", "raid1")];
+    bed.create(create("m", GIB, &mirrored)).await.expect("made");
+    bed.sim
+        .unplug(&VgName::new("ingot-thick").expect("a name"), 0, true);
+    bed.agent.settle().await.expect("settles");
+    let metrics = Metrics::default();
+    bed.agent.observe(&metrics).await;
+    let text = metrics.text();
+    let told = |name: &str, pool: &str| {
+        value(
+            &text,
+            &format!("ingot_storage_pool_{name}{{pool=\"{pool}\"}}"),
+        )
+    };
+    for (name, pool, expected) in [
+        ("chunk_bytes", "thin", 65536.0),
+        ("metadata_size_bytes", "thin", 134_217_728.0),
+        ("snapshots", "thin", 2.0),
+        ("snapshots", "thick", 0.0),
+        ("missing_disks", "thin", 0.0),
+        ("missing_disks", "thick", 1.0),
+        ("degraded_volumes", "thin", 0.0),
+        ("degraded_volumes", "thick", 1.0),
+        ("trouble", "thick", 1.0),
+    ] {
+        let found = told(name, pool);
+        assert!((found - expected).abs() < 0.5, "{name} of {pool}: {found}");
+    }
+}
+
 #[tokio::test]
 async fn an_agent_is_well_once_it_has_looked_at_its_volumes() {
     let bed = Bed::new();

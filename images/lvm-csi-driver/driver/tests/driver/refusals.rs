@@ -4,7 +4,7 @@
 
 use crate::bed::Bed;
 use crate::bed::request::{
-    GIB, create, from_snapshot, from_volume, key, mount, mount_as, range, words,
+    GIB, block, create, from_snapshot, from_volume, key, mount, mount_as, range, words,
 };
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
@@ -165,6 +165,10 @@ async fn creations(bed: &Bed, table: &mut Table, volume: &str, snapshot: &str) {
             "the same name with encryption",
             create("there", GIB, &[("pool", "thin"), ("encrypted", "true")]),
         ),
+        (
+            "the same name with another filesystem",
+            create("there", GIB, &[("pool", "thin"), ("fstype", "xfs")]),
+        ),
     ];
     for (case, request) in cases {
         table.add(case, bed.create(request).await);
@@ -318,6 +322,20 @@ async fn node_requests(bed: &Bed, table: &mut Table, volume: &str, encrypted: &s
         "publishing what is not staged",
         bed.publish(volume, path, "t", &mount("")).await,
     );
+    table.add(
+        "publishing a raw volume that is not staged",
+        bed.publish(volume, path, "t", &block()).await,
+    );
+    let nowhere = v1::NodePublishVolumeRequest {
+        volume_id: volume.into(),
+        target_path: path.join("t").display().to_string(),
+        volume_capability: Some(mount("")),
+        ..v1::NodePublishVolumeRequest::default()
+    };
+    table.add(
+        "publishing without a staging path",
+        bed.node.node_publish_volume(Request::new(nowhere)).await,
+    );
     let none = words(&[]);
     table.add(
         "an encrypted volume without key",
@@ -331,6 +349,15 @@ async fn node_requests(bed: &Bed, table: &mut Table, volume: &str, encrypted: &s
     bed.stage(encrypted, path, &mount(""))
         .await
         .expect("staged");
+    let expand = v1::NodeExpandVolumeRequest {
+        volume_id: encrypted.into(),
+        volume_path: path.join("staging").display().to_string(),
+        ..v1::NodeExpandVolumeRequest::default()
+    };
+    table.add(
+        "growth of an encrypted volume without key",
+        bed.node.node_expand_volume(Request::new(expand)).await,
+    );
     bed.unstage(encrypted, path).await.expect("unstaged");
     let wrong = bed
         .stage_with(encrypted, path, &mount(""), key("wrong battery"))

@@ -34,6 +34,7 @@ fn volume(node: u64, uid: u128) -> Volume {
         created: 0,
         report: Report::default(),
         message: String::new(),
+        in_use: false,
     }
 }
 

@@ -1,18 +1,17 @@
 //! Disks that fail, vanish or belong to somebody else; volumes that nobody knows; commands that hang.
 //! Each is reported, in the status and by CSI's health requests, and the others go on.
 
+use crate::bed::health::{health, node_health};
 use crate::bed::request::{GIB, create, mount};
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
-use ingot_csi_proto::v1::controller_server::Controller;
-use ingot_csi_proto::v1::node_server::Node;
 use ingot_lvm::{Fuse, Kind, Lane, LvmError, Sim, SimGroup};
 use ingot_lvm_csi::object::{Key, VolumeId};
 use ingot_lvm_csi::store::MemoryStore;
 use ingot_volume_brain::{Bytes, LvName, State, VgName};
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::{Code, Request};
+use tonic::Code;
 
 fn vg(name: &str) -> VgName {
     VgName::new(name).expect("a name")
@@ -24,37 +23,6 @@ fn id(volume: &v1::Volume) -> VolumeId {
 
 fn lv(volume: &v1::Volume) -> LvName {
     LvName::volume(id(volume).uid)
-}
-
-async fn health(bed: &Bed, volume: &v1::Volume) -> Vec<(v1::VolumeHealthErrorType, String)> {
-    let request = v1::ControllerGetVolumeHealthRequest {
-        volume_id: volume.volume_id.clone(),
-        ..v1::ControllerGetVolumeHealthRequest::default()
-    };
-    let answer = bed
-        .controller
-        .controller_get_volume_health(Request::new(request))
-        .await;
-    let health = answer
-        .expect("health")
-        .into_inner()
-        .volume_health
-        .expect("one");
-    health
-        .health_statuses
-        .into_iter()
-        .map(|e| (e.status(), e.message))
-        .collect()
-}
-
-async fn node_health(bed: &Bed) -> Vec<(v1::StorageHealthErrorType, String)> {
-    let request = v1::NodeGetStorageHealthRequest::default();
-    let answer = bed
-        .node
-        .node_get_storage_health(Request::new(request))
-        .await;
-    let all = answer.expect("health").into_inner().backend_health;
-    all.into_iter().map(|e| (e.status(), e.message)).collect()
 }
 
 #[tokio::test]
@@ -260,60 +228,6 @@ async fn a_hung_command_is_bounded_and_reported_and_other_pools_go_on() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("it does not come back");
-}
-
-#[tokio::test]
-async fn a_missing_disk_degrades_the_pool_and_what_lies_on_it() {
-    let bed = Bed::new();
-    bed.agent.prepare_pools().await;
-    let volume = bed
-        .create(create("v", GIB, &[("pool", "thick")]))
-        .await
-        .expect("created");
-    bed.sim.unplug(&vg("ingot-thick"), 0, true);
-    bed.agent.settle().await.expect("settles");
-    let node = node_health(&bed).await;
-    assert_eq!(
-        node[0].0,
-        v1::StorageHealthErrorType::StorageDegraded,
-        "{node:?}"
-    );
-    let request = v1::NodeGetVolumeHealthRequest {
-        volume_id: volume.volume_id.clone(),
-        ..v1::NodeGetVolumeHealthRequest::default()
-    };
-    let answer = bed
-        .node
-        .node_get_volume_health(Request::new(request))
-        .await
-        .expect("health");
-    let health = answer
-        .into_inner()
-        .volume_health
-        .expect("one")
-        .health_statuses;
-    assert_eq!(health[0].status(), v1::VolumeHealthErrorType::Inaccessible);
-    // What is free on the missing disk is not offered.
-    let (_, largest) = bed.capacity(&[("pool", "thick")]).await.expect("capacity");
-    assert!(largest < 32 * GIB, "{largest}");
-}
-
-#[tokio::test]
-async fn what_lay_on_a_disk_that_came_back_is_found_where_the_disk_is_now() {
-    let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
-    bed.agent.prepare_pools().await;
-    let volume = bed.create(create("v", GIB, &[("pool", "thick")])).await;
-    let volume = volume.expect("created").volume_id;
-    let stage = async || bed.stage(&volume, folder.path(), &mount("")).await;
-    stage().await.expect("staged");
-    bed.unstage(&volume, folder.path()).await.expect("unstaged");
-    bed.sim.unplug(&vg("ingot-thick"), 0, true);
-    // A device that cannot be read is not taken for an empty one.
-    let error = stage().await.expect_err("the disk is not there");
-    assert_eq!(error.code(), Code::Internal, "{error}");
-    assert!(!error.message().contains("shows no filesystem"), "{error}");
-    bed.sim.unplug(&vg("ingot-thick"), 0, false);
-    stage().await.expect("staged again");
 }
 
 #[tokio::test]

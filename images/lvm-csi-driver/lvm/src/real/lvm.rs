@@ -89,6 +89,9 @@ fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmError {
     if says(&["Volume group \"", "Cannot process volume group"]) && text.contains("not found") {
         return LvmError::GroupMissing { vg: vg.clone() };
     }
+    if says(&["while PVs are missing"]) {
+        return LvmError::incomplete(vg);
+    }
     if says(&["already exists"]) {
         return LvmError::Exists {
             what: command.name(),

@@ -59,6 +59,7 @@ impl Real {
             let same = |device: &&String| fs::canonicalize(device).is_ok_and(|own| own == node);
             pv.names.extend(configured.iter().filter(same).cloned());
             if let Some(disk) = disk(&found, &node) {
+                pv.read_only = disk.read_only;
                 let links = disk
                     .names
                     .iter()

@@ -45,6 +45,12 @@ impl Real {
             }
         }
         for device in self.devices(vg)? {
+            if fs::metadata(&device).is_err() {
+                return Err(LvmError::Invalid {
+                    what: format!("disk {device} of volume group {vg} is not there"),
+                    remedy: "connect it, or take it out of the disks of its pool".into(),
+                });
+            }
             self.empty(vg, &found, &device)?;
         }
         Ok(())
@@ -145,6 +151,7 @@ pub(super) fn content(device: &str) -> Result<Option<Content>, LvmError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::real::RealGroup;
     use ingot_volume_brain::Bytes;
 
     #[test]
@@ -159,9 +166,24 @@ mod tests {
             content: None,
             mounted: None,
             failed: false,
+            read_only: false,
         };
         let found = [disk("sda", "S1"), disk("sdb", "S2"), disk("sdc", "S2")];
         assert_eq!(path(&found, "S1").as_deref(), Some("/dev/sda"));
         assert_eq!((path(&found, "S2"), path(&found, "S3")), (None, None));
+    }
+
+    #[test]
+    fn a_disk_that_is_not_there_is_told_from_one_that_cannot_be_read() {
+        let vg = VgName::new("vg").expect("a name");
+        let devices = vec!["/nowhere/disk".to_owned()];
+        let real = Real::new([RealGroup {
+            vg: vg.clone(),
+            devices,
+        }]);
+        let error = real.empty_disks(&vg).expect_err("not there");
+        assert!(matches!(error, LvmError::Invalid { .. }), "{error:?}");
+        let words = "disk /nowhere/disk of volume group vg is not there; connect it";
+        assert!(error.to_string().starts_with(words), "{error}");
     }
 }

@@ -1,8 +1,10 @@
 //! Finds extents on disks for a layout, and gives them back.
 
-use super::state::{Disk, GroupState, Segment};
+use super::content::Content;
+use super::state::{Disk, GroupState, Segment, State, Volume};
+use crate::error::LvmError;
 use crate::layout::Layout;
-use ingot_volume_brain::LvName;
+use ingot_volume_brain::{LvName, VgName};
 
 impl Disk {
     fn room(&self) -> u64 {
@@ -26,6 +28,18 @@ impl Disk {
     }
 }
 
+impl State {
+    /// A group that may be changed. Like LVM, which lets volumes of a group with a missing disk be
+    /// removed, activated and tagged, and nothing be made or enlarged there, wherever there is room.
+    pub fn whole(&mut self, vg: &VgName) -> Result<&mut GroupState, LvmError> {
+        let group = self.group(vg)?;
+        match group.disks.iter().any(|disk| disk.joined && disk.missing) {
+            true => Err(LvmError::incomplete(vg)),
+            false => Ok(group),
+        }
+    }
+}
+
 impl GroupState {
     /// Takes `extents` of data in that layout, or nothing.
     pub fn take(&mut self, layout: &Layout, extents: u64) -> Option<Vec<Segment>> {
@@ -40,6 +54,18 @@ impl GroupState {
         }?;
         let give = |(disk, extents): (usize, u64)| self.disks[disk].give(disk, extents);
         Some(segments.into_iter().map(give).collect())
+    }
+
+    /// Whether all of a volume is on disks that are there, copies and parity counted in.
+    pub fn readable(&self, volume: &Volume) -> bool {
+        let images = volume.layout.disks();
+        let lost = |image: &u32| {
+            let parts = volume.segments.iter().skip(*image as usize);
+            let mut parts = parts.step_by(images as usize);
+            parts.any(|segment| self.disks[segment.disk].missing)
+        };
+        let lost: Vec<u32> = (0..images).filter(lost).collect();
+        volume.layout.survives(&lost)
     }
 
     /// What the extents of a volume show that were there before it.
@@ -128,6 +154,23 @@ impl GroupState {
             };
         }
         true
+    }
+
+    /// All of a volume that can be reached shows nothing any more of what was on it.
+    pub fn overwritten(&mut self, lv: &LvName, before: &Content) {
+        let Some(volume) = self.lvs.get_mut(lv) else {
+            return;
+        };
+        let readable = before.key.is_none() && !before.files.is_empty();
+        for segment in &mut volume.segments {
+            let disk = &mut self.disks[segment.disk];
+            if !disk.missing {
+                segment.dirty = 0;
+            } else if readable {
+                segment.dirty = segment.extents;
+                disk.past.extend(before.files.values().cloned());
+            }
+        }
     }
 
     /// Gives back so many extents from the end of a volume; `clean` if they were overwritten.

@@ -139,13 +139,13 @@ impl State {
         let whole = volume.erased.cover(Bytes::ZERO, volume.size);
         // Without its header nothing of an encrypted volume can be read.
         let header = volume.erased.cover(Bytes::ZERO, LUKS_HEADER);
+        let mut before = Content::default();
         if whole || (volume.content.key.is_some() && header) {
-            volume.content = Content::default();
+            before = std::mem::take(&mut volume.content);
         }
         if whole {
-            for segment in &mut volume.segments {
-                segment.dirty = 0;
-            }
+            let lv = device.lv.clone();
+            self.group(&device.vg)?.overwritten(&lv, &before);
         }
         Ok(Reply::Done)
     }

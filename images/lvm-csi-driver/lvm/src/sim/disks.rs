@@ -8,6 +8,7 @@ use crate::error::LvmError;
 use crate::group::Pv;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Disk {
     pub fn new(disk: &SimDisk) -> Self {
@@ -19,6 +20,7 @@ impl Disk {
             extents,
             used: 0,
             missing: false,
+            read_only: false,
             holds: None,
             erased: disk.erased,
             past: Vec::new(),
@@ -26,15 +28,28 @@ impl Disk {
         }
     }
 
+    /// LVM's identity of it: no disk of another group has the same.
+    fn identity(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.name.hash(&mut hasher);
+        format!("sim-{:016x}", hasher.finish())
+    }
+
     /// As LVM reports it.
     pub fn report(&self, number: usize) -> Pv {
+        // Of one that is not there LVM knows its identity only.
+        let (device, names) = match self.missing {
+            true => ("[unknown]".to_owned(), Vec::new()),
+            false => (format!("/dev/sim{number}"), vec![self.name.clone()]),
+        };
         Pv {
-            device: format!("/dev/sim{number}"),
-            uuid: format!("sim-{number}"),
-            names: vec![self.name.clone()],
+            device,
+            uuid: self.identity(),
+            names,
             size: Bytes(self.extents * EXTENT.0),
             free: Bytes((self.extents - self.used) * EXTENT.0),
             missing: self.missing,
+            read_only: self.read_only,
             erased: self.erased,
         }
     }
@@ -86,16 +101,19 @@ impl State {
 
     pub fn extend_group(&mut self, vg: &VgName, name: &str) -> Result<Reply, LvmError> {
         let may = self.wipe.contains(name);
-        let group = self.group(vg)?;
-        let disk = group.disks.iter_mut().find(|disk| disk.name == name);
-        let disk = disk.ok_or_else(|| missing(format!("disk {name}")))?;
-        if disk.joined {
-            return Err(LvmError::Exists {
+        let disk = self.group(vg)?.disks.iter().find(|disk| disk.name == name);
+        match disk {
+            Some(disk) if !disk.missing && disk.joined => Err(LvmError::Exists {
                 what: format!("disk {name} of volume group {vg}"),
-            });
+            }),
+            Some(disk) if !disk.missing => {
+                let disks = &mut self.whole(vg)?.disks;
+                let mut named = disks.iter_mut().filter(|disk| disk.name == name);
+                named.try_for_each(|disk| disk.join(may))?;
+                Ok(Reply::Done)
+            }
+            _ => Err(missing(format!("disk {name}"))),
         }
-        disk.join(may)?;
-        Ok(Reply::Done)
     }
 
     pub fn reserve(
@@ -105,7 +123,7 @@ impl State {
         device: &str,
         size: Bytes,
     ) -> Result<Reply, LvmError> {
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         let number = group.numbered(device)?;
         group
             .alone_on(number, |group| {
@@ -134,7 +152,7 @@ impl State {
         device: &str,
         free: FreeSpace,
     ) -> Result<Reply, LvmError> {
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         let number = group.numbered(device)?;
         group.disks[number].erased = free == FreeSpace::Erased;
         Ok(Reply::Done)

@@ -122,6 +122,20 @@ impl Sim {
         self.state().unplug(vg, disk, missing);
     }
 
+    /// LVM finds that wrong with a volume although all of its disks are there, such as "mismatches exist".
+    pub fn ail(&self, vg: &VgName, lv: &LvName, health: &str) {
+        if let Ok(volume) = self.state().volume(vg, lv) {
+            volume.ails = Some(health.to_owned());
+        }
+    }
+
+    /// A disk takes no writes any more, or again.
+    pub fn protect(&self, vg: &VgName, disk: &str, read_only: bool) {
+        if let Some(disk) = self.state().disk(vg, disk) {
+            disk.read_only = read_only;
+        }
+    }
+
     /// A new disk appears.
     pub fn plug(&self, vg: &VgName, disk: SimDisk) {
         self.state().plug(vg, &disk);

@@ -54,6 +54,9 @@ pub(super) struct Disk {
     pub extents: u64,
     pub used: u64,
     pub missing: bool,
+    /// It takes no writes.
+    #[serde(default)]
+    pub read_only: bool,
     /// What is on it, as blkid would say.
     pub holds: Option<String>,
     /// The tag that it shows nothing of the past.
@@ -87,6 +90,9 @@ pub(super) struct Volume {
     /// Its device leads to a disk that went.
     #[serde(default)]
     pub stale: bool,
+    /// What LVM finds wrong with it although all of its disks are there.
+    #[serde(default)]
+    pub ails: Option<String>,
     /// What was overwritten with zeros since it was written to.
     pub erased: Ranges,
 }
@@ -271,10 +277,14 @@ impl State {
         if let Some(disk) = group.disks.get_mut(disk) {
             disk.missing = missing;
         }
-        // When it comes back it is another device to the kernel.
-        for volume in group.lvs.values_mut() {
-            let there = volume.segments.iter().any(|segment| segment.disk == disk);
-            volume.stale |= missing && there && volume.active;
+        // When it comes back it is another device to the kernel. A RAID goes on without it.
+        let names: Vec<LvName> = group.lvs.keys().cloned().collect();
+        for name in names {
+            let readable = group.lvs.get(&name).is_some_and(|lv| group.readable(lv));
+            if let Some(volume) = group.lvs.get_mut(&name) {
+                let there = volume.segments.iter().any(|segment| segment.disk == disk);
+                volume.stale |= missing && there && volume.active && !readable;
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::backend::Reply;
 use crate::command::{NewCopy, NewLv, TagChange};
 use crate::device::Device;
 use crate::error::LvmError;
-use crate::group::{Group, Lv};
+use crate::group::{Group, Lv, PARTIAL};
 use crate::layout::Layout;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
@@ -54,7 +54,7 @@ impl State {
         metadata: Bytes,
         chunk: Bytes,
     ) -> Result<Reply, LvmError> {
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if group.lvs.contains_key(pool) {
             return Err(exists(vg, pool));
         }
@@ -81,7 +81,7 @@ impl State {
             layout,
             tags,
         } = new;
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if group.lvs.contains_key(lv) {
             return Err(exists(vg, lv));
         }
@@ -115,7 +115,7 @@ impl State {
         read_only: bool,
         tags: &Tags,
     ) -> Result<Reply, LvmError> {
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if group.lvs.contains_key(lv) {
             return Err(exists(vg, lv));
         }
@@ -174,7 +174,7 @@ impl State {
             });
         }
         let more = (size.0 - old.0) / EXTENT.0;
-        let group = self.group(vg)?;
+        let group = self.whole(vg)?;
         if !group.take_more(lv, more) {
             return Err(no_space(
                 vg,
@@ -196,6 +196,8 @@ impl State {
             });
         }
         let clean = volume.erased.cover(size, old);
+        self.whole(vg)?;
+        let volume = self.volume(vg, lv)?;
         let mut segments = std::mem::take(&mut volume.segments);
         volume.size = size;
         let group = self.group(vg)?;
@@ -223,7 +225,7 @@ impl State {
         }
         // The spare grows with it.
         let more = (size.0 - old.0).div_ceil(EXTENT.0) * 2;
-        if !self.group(vg)?.take_more(pool, more) {
+        if !self.whole(vg)?.take_more(pool, more) {
             return Err(no_space(vg, size, "insufficient free space"));
         }
         if let Some(pool) = &mut self.volume(vg, pool)?.thin_pool {
@@ -261,6 +263,7 @@ pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
         formatted: 0,
         content: Content::default(),
         stale: false,
+        ails: None,
         erased: Ranges::default(),
     }
 }
@@ -272,7 +275,12 @@ impl GroupState {
             Ok(tags) => (tags, None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let lost = volume.segments.iter().any(|s| self.disks[s.disk].missing);
+        // What lies in a thin pool is as the pool is.
+        let below = match &volume.layout {
+            Layout::Thin { pool } => self.lvs.get(pool).unwrap_or(volume),
+            _ => volume,
+        };
+        let lost = below.segments.iter().any(|s| self.disks[s.disk].missing);
         Lv {
             lv: lv.clone(),
             size: volume.size,
@@ -283,7 +291,8 @@ impl GroupState {
                 _ => None,
             },
             thin: self.thin_usage(lv, volume),
-            health: lost.then(|| "partial".to_owned()),
+            health: lost.then(|| PARTIAL.to_owned()).or(volume.ails.clone()),
+            readable: self.readable(below),
             active: volume.active,
         }
     }

@@ -48,6 +48,7 @@ object! {
         guard: Guard = "guard",
         space: Space = "space",
         quarantined: Vec<Quarantined> = "quarantined",
+        missing: Vec<String> = "missing",
         trouble: Option<String> = "trouble",
     }
 }

@@ -12,7 +12,9 @@ pub const GROUP: &str = "storage.ingot.dev";
 /// Their version.
 pub const VERSION: &str = "v1alpha1";
 /// The fields of a volume that its owner reports.
-const REPORT: [&str; 2] = ["report", "message"];
+const REPORT: [&str; 3] = ["report", "message", "inUse"];
+/// Those of them that are beside the report in the status.
+const BESIDE: [&str; 2] = ["message", "inUse"];
 
 /// Name of the kind in the API, and of the variant of [`Object`] that holds it.
 fn names(kind: ObjectKind) -> (&'static str, &'static str) {
@@ -59,8 +61,8 @@ pub fn encode(
             Some(Value::Object(report)) => report,
             _ => Map::new(),
         };
-        if let Some(message) = spec.remove("message") {
-            status.insert("message".into(), message);
+        for name in BESIDE {
+            status.extend(spec.remove(name).map(|value| (name.to_owned(), value)));
         }
         data.insert("status".into(), status.into());
     }
@@ -95,8 +97,9 @@ pub fn decode(kind: ObjectKind, resource: DynamicObject) -> Result<Stored, Strin
         fields.remove(reported);
     }
     if let Value::Object(mut status) = data["status"].take() {
-        let message = status.remove("message");
-        fields.extend(message.map(|message| ("message".to_owned(), message)));
+        for name in BESIDE {
+            fields.extend(status.remove(name).map(|value| (name.to_owned(), value)));
+        }
         // The API takes no status when an object is made: there is none before the first report.
         if status.contains_key("phase") {
             fields.insert("report".into(), status.into());

@@ -1,4 +1,5 @@
 //! A node with a simulated LVM, and the driver's services in front of it, in one process.
+pub mod health;
 pub mod request;
 pub mod store;
 
@@ -30,8 +31,8 @@ pub fn config(node: &str) -> NodeConfig {
                 thin: Some(ThinConfig {
                     pool: LvName::new("pool").expect("a name"),
                     size: Bytes::gib(40),
-                    metadata: Bytes::mib(128),
-                    chunk: Bytes(64 << 10),
+                    metadata: None,
+                    chunk: None,
                     guard: ThinGuard {
                         ratio: 2.0,
                         ..ThinGuard::default()

@@ -100,6 +100,21 @@ impl Story {
             .collect())
     }
 
+    /// What the node says of a volume.
+    async fn volume_health(&self, id: &str) -> Outcome<Vec<String>> {
+        let request = v1::NodeGetVolumeHealthRequest {
+            volume_id: id.into(),
+            ..v1::NodeGetVolumeHealthRequest::default()
+        };
+        let mut node = self.node.node().await?;
+        let answer = node.node_get_volume_health(request).await?.into_inner();
+        let all = answer.volume_health.unwrap_or_default().health_statuses;
+        let entry = |one: &v1::volume_health::VolumeHealthEntry| {
+            format!("{:?} {}: {}", one.status(), one.reason, one.message)
+        };
+        Ok(all.iter().map(entry).collect())
+    }
+
     /// What the status of a pool says.
     fn trouble(&self, pool: &str) -> Outcome<Option<String>> {
         let text = self.node.sh(&format!(
@@ -222,7 +237,7 @@ impl Story {
     }
 
     async fn full_metadata(&self) -> Outcome {
-        self.pod("meta-data", GIB, &block()).await?;
+        let id = self.pod("meta-data", GIB, &block()).await?;
         let device = target("meta-data");
         self.node.sh(&format!(
             "lvcreate -qq -y -n filler -l 100%FREE ingot-meta; dd if=/dev/zero of={device} bs=1M count=1024 oflag=direct status=none"
@@ -245,12 +260,32 @@ impl Story {
         self.said("meta", "full metadata", "PoolFull").await?;
         let request = create("meta-more", 64 * MIB, &[("pool", "meta")]);
         let status = self
-            .refused("full metadata", self.node.create(request))
+            .refused("full metadata", self.node.create(request.clone()))
             .await?;
         assert_eq!(status.code(), Code::ResourceExhausted);
         self.node.sh(&format!(
             "dd if={device} of=/dev/null bs=1M count=16 iflag=direct status=none"
         ))?;
+        self.witness.goes_on()?;
+        self.end(&id, "meta-data").await?;
+        // What a person does: the kernel takes no changes of such metadata until it was checked, which LVM
+        // does when it makes the pool's device anew. With room in the group the metadata can grow then.
+        self.node.sh("lvremove -qq -y ingot-meta/filler
+            vgchange -qq -an ingot-meta
+            lvextend -qq --poolmetadatasize +16M ingot-meta/pool
+            vgchange -qq -ay -K ingot-meta
+            for n in $(seq 12); do lvremove -qq -y ingot-meta/other-$n; done")?;
+        self.well("full metadata").await?;
+        self.begin(&id, "meta-data", &block()).await?;
+        self.node.sh(&write)?;
+        let ask = async || self.node.create(request.clone()).await;
+        let more = self
+            .node
+            .until("creation where there is metadata again", ask)
+            .await?;
+        self.delete(&more).await?;
+        self.end(&id, "meta-data").await?;
+        self.delete(&id).await?;
         self.witness.goes_on().map(drop)
     }
 
@@ -314,6 +349,8 @@ impl Story {
         let what = mount("xfs");
         let staged = self.node.stage(id, name, &what);
         self.refused("read only, stage", staged).await?;
+        self.said("bad", "read only", "DiskReadOnly").await?;
+        self.inaccessible("bad", id).await?;
         self.witness.goes_on()?;
         guest.detach("bad")?;
         guest.attach("bad", Access::ReadWrite)?;
@@ -360,12 +397,26 @@ impl Story {
         let what = mount("xfs");
         let staged = self.node.stage(id, name, &what);
         self.refused("hung volume", staged).await?;
+        let told = self.volume_health(id).await?;
+        let hangs = |line: &String| line.starts_with("Inaccessible CommandHangs: ");
+        if told.iter().filter(|line| hangs(line)).count() != 1 {
+            return Err(format!("hung volume: its health is {told:?}").into());
+        }
+        // Its group and the others are well.
+        let health = self.health().await?;
+        if !health.is_empty() || self.trouble("bad")?.is_some() {
+            return Err(format!("hung volume: the pool is said to suffer: {health:?}").into());
+        }
         let other = self.pod("bad-other", 64 * MIB, &mount("ext4")).await?;
         self.end(&other, "bad-other").await?;
         self.delete(&other).await?;
         self.witness.goes_on()?;
         self.node.sh(&format!("dmsetup resume ingot--bad-v{uid}"))?;
-        self.begin(id, name, &mount("xfs")).await
+        self.begin(id, name, &mount("xfs")).await?;
+        match self.volume_health(id).await?.as_slice() {
+            [] => Ok(()),
+            told => Err(format!("hung volume: still {told:?}").into()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{GROUP, VERSION, decode, encode, names};
 use crate::object::{
-    Disk, DiskHealth, DiskId, GroupSnapshot, Key, NodePool, Object, ObjectKind, Origin,
+    Ailing, Disk, DiskHealth, DiskId, GroupSnapshot, Key, NodePool, Object, ObjectKind, Origin,
     Quarantined, Volume,
 };
 use ingot_lvm::{Filesystem, Kind, Layout, Limits, Space, ThinGuard, ThinSpace};
@@ -50,6 +50,7 @@ fn volume(kind: Kind, layout: Layout) -> Volume {
             refused: Some(Bytes::gib(2)),
         },
         message: "cannot grow".into(),
+        in_use: true,
     }
 }
 
@@ -103,6 +104,12 @@ fn whole() -> Vec<(Key, Object)> {
             encrypted: true,
         }],
         overwriting: Bytes::gib(1),
+        ailing: vec![Ailing {
+            id: "v-1".into(),
+            readable: true,
+            message: "a disk is missing".into(),
+        }],
+        missing: vec!["/dev/disk/by-id/a".into()],
         trouble: Some("a disk is missing".into()),
     };
     let disk = Disk {
@@ -201,6 +208,27 @@ fn definitions_have_a_value_for_every_field() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// What the controller writes when growth was refused is no shrinking to the definition.
+#[test]
+fn a_refused_growth_may_be_taken_back_down_to_what_there_is() {
+    let whole = schema(ObjectKind::Volume);
+    let rules = |at: &Value| {
+        let rules = at["x-kubernetes-validations"].as_array();
+        let rules = rules.map(Vec::as_slice).unwrap_or_default();
+        let texts = rules.iter().filter_map(|rule| rule["rule"].as_str());
+        texts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let sizes = |rules: Vec<String>| rules.iter().filter(|rule| rule.contains("size")).count();
+    assert_eq!(sizes(rules(&whole["properties"]["spec"])), 0);
+    let root = rules(&whole);
+    assert_eq!(
+        root,
+        [
+            "self.spec.size >= oldSelf.spec.size || (has(oldSelf.status) && has(oldSelf.status.size) && oldSelf.status.size > 0 && self.spec.size >= oldSelf.status.size)"
+        ]
+    );
+}
+
 #[test]
 fn definitions_and_objects_have_the_same_fields() {
     for kind in ObjectKind::ALL {
@@ -225,6 +253,21 @@ fn definitions_and_objects_have_the_same_fields() {
             .collect();
         assert!(unused.is_empty(), "{kind:?}: no object has {unused:?}");
     }
+}
+
+#[test]
+fn a_member_of_a_group_with_the_longest_name_has_an_object() {
+    let mut snapshot = volume(Kind::Snapshot, Layout::Linear);
+    let group = "g".repeat(128);
+    snapshot.csi_name = format!("{group}/{}", NameHash::of("v-1"));
+    let key = snapshot.key();
+    let data = encode(&key, None, &snapshot.into()).expect("encoded").data;
+    let validator = jsonschema::validator_for(&schema(ObjectKind::Snapshot)).expect("a schema");
+    let wrong: Vec<String> = validator
+        .iter_errors(&data)
+        .map(|error| error.to_string())
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[test]

@@ -1,0 +1,179 @@
+//! Pools of which a disk is missing, or takes no writes: nothing is placed there, what does not lie on it
+//! is used, and who asks is told which disk it is.
+
+use crate::bed::Bed;
+use crate::bed::health::{health, kinds_on_node, node_health};
+use crate::bed::request::{GIB, create, mount};
+use ingot_csi_proto::v1;
+use ingot_lvm::Kind;
+use ingot_lvm_csi::object::VolumeId;
+use ingot_volume_brain::{LvName, VgName};
+use tonic::Code;
+
+fn vg(name: &str) -> VgName {
+    VgName::new(name).expect("a name")
+}
+
+fn lv(volume: &v1::Volume) -> LvName {
+    let id = VolumeId::parse(Kind::Volume, &volume.volume_id).expect("an id");
+    LvName::volume(id.uid)
+}
+
+#[tokio::test]
+async fn a_missing_disk_degrades_the_pool_and_what_lies_on_it() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let volume = bed
+        .create(create("v", GIB, &[("pool", "thick")]))
+        .await
+        .expect("created");
+    bed.sim.unplug(&vg("ingot-thick"), 0, true);
+    bed.agent.settle().await.expect("settles");
+    let node = node_health(&bed).await;
+    assert_eq!(
+        node[0].0,
+        v1::StorageHealthErrorType::StorageDegraded,
+        "{node:?}"
+    );
+    let kinds = kinds_on_node(&bed, &volume).await;
+    assert_eq!(kinds, [v1::VolumeHealthErrorType::Inaccessible]);
+}
+
+/// Its copies stand in for it; whoever has the volume goes on.
+#[tokio::test]
+async fn a_raid_with_a_lost_leg_is_degraded_and_what_has_no_copy_is_inaccessible() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let mut volumes = Vec::new();
+    let classes: [&[(&str, &str)]; 3] = [
+        &[("layout", "raid1")],
+        &[("layout", "raid5"), ("stripes", "3")],
+        &[("layout", "linear")],
+    ];
+    for (number, class) in classes.iter().enumerate() {
+        let class = [&[("pool", "thick")], *class].concat();
+        let request = create(&format!("v{number}"), GIB, &class);
+        let volume = bed.create(request).await;
+        volumes.push(volume.expect("created"));
+    }
+    let thick = vg("ingot-thick");
+    let expect = async |kinds: [Option<v1::VolumeHealthErrorType>; 3]| {
+        bed.agent.settle().await.expect("settles");
+        for (volume, kind) in volumes.iter().zip(kinds) {
+            let expected: Vec<_> = kind.into_iter().collect();
+            assert_eq!(kinds_on_node(&bed, volume).await, expected);
+            let told = health(&bed, volume).await;
+            let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
+            assert_eq!(kinds, expected, "{told:?}");
+        }
+    };
+    expect([None, None, None]).await;
+    let degraded = Some(v1::VolumeHealthErrorType::Degraded);
+    let inaccessible = Some(v1::VolumeHealthErrorType::Inaccessible);
+    bed.sim.unplug(&thick, 0, true);
+    expect([degraded, degraded, inaccessible]).await;
+    bed.sim.unplug(&thick, 0, false);
+    bed.sim.ail(&thick, &lv(&volumes[0]), "mismatches exist");
+    expect([degraded, None, None]).await;
+    // All of its legs.
+    for disk in 0..4 {
+        bed.sim.unplug(&thick, disk, disk != 2);
+    }
+    expect([inaccessible, inaccessible, inaccessible]).await;
+    let node = node_health(&bed).await;
+    assert_eq!(node.len(), 1, "one entry of a kind: {node:?}");
+    for disk in [0, 1, 3] {
+        let words = format!("/dev/disk/by-id/thick-{disk} is missing");
+        assert!(node[0].1.contains(&words), "{node:?}");
+    }
+}
+
+/// LVM makes nothing in a group of which a disk is missing, wherever there is room: that is told at once,
+/// not when a deadline has passed.
+#[tokio::test]
+async fn a_pool_with_a_missing_disk_offers_nothing_and_says_what_to_do() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [("pool", "thick")];
+    let volume = bed.create(create("v", GIB, &class)).await.expect("created");
+    // Not the disk that the volume lies on.
+    bed.sim.unplug(&vg("ingot-thick"), 3, true);
+    bed.agent.settle().await.expect("settles");
+    assert_eq!(bed.capacity(&class).await.expect("capacity"), (0, 0));
+    let words = [
+        "disk /dev/disk/by-id/thick-3 of volume group ingot-thick is missing",
+        "vgreduce --removemissing --force ingot-thick",
+    ];
+    let told = |error: tonic::Status, code| {
+        assert_eq!(error.code(), code, "{error}");
+        for word in words {
+            assert!(error.message().contains(word), "{error}");
+        }
+    };
+    let error = bed.create(create("w", GIB, &class)).await;
+    told(error.expect_err("missing"), Code::ResourceExhausted);
+    let error = bed.expand(&volume.volume_id, 2 * GIB).await;
+    told(error.expect_err("missing"), Code::Unavailable);
+    let node = node_health(&bed).await;
+    assert!(
+        node.len() == 1 && node[0].1.contains("/dev/disk/by-id/thick-3 is missing"),
+        "{node:?}"
+    );
+    assert_eq!(health(&bed, &volume).await, [], "it lies elsewhere");
+    bed.sim.unplug(&vg("ingot-thick"), 3, false);
+    bed.agent.guard_pools().await;
+    bed.create(create("w", GIB, &class)).await.expect("created");
+    bed.expand(&volume.volume_id, 2 * GIB).await.expect("grown");
+}
+
+/// What was placed just before the disk went is refused as well, so that another node can have it.
+#[tokio::test]
+async fn a_volume_that_was_placed_where_a_disk_goes_is_refused_in_time() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    bed.sim.unplug(&vg("ingot-thick"), 3, true);
+    // Nobody has looked since.
+    let error = bed.create(create("w", GIB, &[("pool", "thick")])).await;
+    let error = error.expect_err("missing");
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+    let words = "of volume group ingot-thick is missing";
+    assert!(error.message().contains(words), "{error}");
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_is_told_and_nothing_is_placed_there() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [("pool", "thick")];
+    let disk = "/dev/disk/by-id/thick-1";
+    bed.sim.protect(&vg("ingot-thick"), disk, true);
+    bed.agent.settle().await.expect("settles");
+    let words = format!("disk {disk} of volume group ingot-thick takes no writes");
+    let error = bed.create(create("v", GIB, &class)).await;
+    let error = error.expect_err("protected");
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+    assert!(error.message().contains(&words), "{error}");
+    let node = node_health(&bed).await;
+    assert!(node.len() == 1 && node[0].1.contains(&words), "{node:?}");
+    bed.sim.protect(&vg("ingot-thick"), disk, false);
+    bed.agent.settle().await.expect("settles");
+    bed.create(create("v", GIB, &class)).await.expect("created");
+}
+
+#[tokio::test]
+async fn what_lay_on_a_disk_that_came_back_is_found_where_the_disk_is_now() {
+    let (bed, folder) = (Bed::new(), tempfile::tempdir().expect("a directory"));
+    bed.agent.prepare_pools().await;
+    let volume = bed.create(create("v", GIB, &[("pool", "thick")])).await;
+    let volume = volume.expect("created").volume_id;
+    let stage = async || bed.stage(&volume, folder.path(), &mount("")).await;
+    stage().await.expect("staged");
+    bed.unstage(&volume, folder.path()).await.expect("unstaged");
+    bed.sim.unplug(&vg("ingot-thick"), 0, true);
+    // A device that cannot be read is not taken for an empty one.
+    let error = stage().await.expect_err("the disk is not there");
+    assert_eq!(error.code(), Code::Internal, "{error}");
+    assert!(!error.message().contains("shows no filesystem"), "{error}");
+    bed.sim.unplug(&vg("ingot-thick"), 0, false);
+    stage().await.expect("staged again");
+}
