@@ -1,216 +1,14 @@
 //! Pools that are full, disks that fail, refuse writes or vanish, commands that hang: answers come in
-//! bounded time, the trouble is in the pool's status and in CSI's health, pods in other pools write on,
-//! and when the cause is gone, all is well without anybody's doing.
+//! bounded time, the trouble is in the pool's status, in the metrics and in CSI's health, pods in other
+//! pools write on, and when the cause is gone, all is well without anybody's doing.
 
-use super::witness::Witness;
-use super::{Node, Outcome, SOON, asked_for, pool, target};
+use super::story::{MIB, Story, told};
+use super::{Outcome, SOON, asked_for, target};
 use crate::bed::request::{GIB, block, create, mount};
-use ingot_csi_proto::v1;
-use ingot_harness::guest::{Access, DiskSpec, Fault, GuestSpec};
-use ingot_lvm_csi::object::Object;
-use std::time::{Duration, Instant};
-use tonic::{Code, Status};
-
-const MIB: i64 = 1 << 20;
-/// The disks of the pools, in their order.
-const DISKS: [(&str, u64); 5] = [
-    ("good", 2),
-    ("full", 2),
-    ("meta", 2),
-    ("thin", 2),
-    ("bad", 2),
-];
-
-/// How long a request may take that cannot succeed: the controller's patience and what is before it.
-const BOUND: Duration = Duration::from_secs(120);
-
-struct Story {
-    node: Node,
-    witness: Witness,
-}
+use ingot_harness::guest::{Access, DiskSpec, Fault};
+use tonic::Code;
 
 impl Story {
-    /// A request that is refused, in time.
-    async fn refused<T>(
-        &self,
-        what: &str,
-        ask: impl Future<Output = Result<T, Status>>,
-    ) -> Outcome<Status> {
-        let begin = Instant::now();
-        match tokio::time::timeout(BOUND, ask).await {
-            Err(_) => Err(format!("{what}: no answer within {BOUND:?}").into()),
-            Ok(Ok(_)) => Err(format!("{what}: it was done").into()),
-            Ok(Err(status)) => {
-                let took = begin.elapsed().as_secs_f64();
-                println!(
-                    "  {what}: {:?} after {took:.1} s: {}",
-                    status.code(),
-                    status.message()
-                );
-                Ok(status)
-            }
-        }
-    }
-
-    /// A volume in a pool, in a pod of the same name.
-    async fn pod(&self, name: &str, size: i64, what: &v1::VolumeCapability) -> Outcome<String> {
-        let node = &self.node;
-        node.pod(name)?;
-        let pool = name.split('-').next().unwrap_or_default();
-        let request = create(name, size, &[("pool", pool)]);
-        let ask = async || node.create(request.clone()).await;
-        let id = node.until(&format!("creation of {name}"), ask).await?;
-        self.begin(&id, name, what).await?;
-        Ok(id)
-    }
-
-    async fn begin(&self, id: &str, name: &str, what: &v1::VolumeCapability) -> Outcome {
-        let node = &self.node;
-        let ask = async || node.stage(id, name, what).await;
-        node.until(&format!("stage of {name}"), ask).await?;
-        let ask = async || node.publish(id, name, what).await;
-        node.until(&format!("publish of {name}"), ask).await
-    }
-
-    async fn end(&self, id: &str, name: &str) -> Outcome {
-        let node = &self.node;
-        let ask = async || node.unpublish(id, name).await;
-        node.until(&format!("unpublish of {name}"), ask).await?;
-        let ask = async || node.unstage(id, name).await;
-        node.until(&format!("unstage of {name}"), ask).await
-    }
-
-    async fn delete(&self, id: &str) -> Outcome {
-        let ask = async || self.node.delete(id).await;
-        self.node.until("deletion", ask).await
-    }
-
-    /// What the node says of its pools.
-    async fn health(&self) -> Outcome<Vec<String>> {
-        let request = v1::NodeGetStorageHealthRequest::default();
-        let answer = self
-            .node
-            .node()
-            .await?
-            .node_get_storage_health(request)
-            .await?;
-        let all = answer.into_inner().backend_health.into_iter();
-        Ok(all
-            .map(|one| format!("{:?} {}: {}", one.status(), one.reason, one.message))
-            .collect())
-    }
-
-    /// What the node says of a volume.
-    async fn volume_health(&self, id: &str) -> Outcome<Vec<String>> {
-        let request = v1::NodeGetVolumeHealthRequest {
-            volume_id: id.into(),
-            ..v1::NodeGetVolumeHealthRequest::default()
-        };
-        let mut node = self.node.node().await?;
-        let answer = node.node_get_volume_health(request).await?.into_inner();
-        let all = answer.volume_health.unwrap_or_default().health_statuses;
-        let entry = |one: &v1::volume_health::VolumeHealthEntry| {
-            format!("{:?} {}: {}", one.status(), one.reason, one.message)
-        };
-        Ok(all.iter().map(entry).collect())
-    }
-
-    /// What the status of a pool says.
-    fn trouble(&self, pool: &str) -> Outcome<Option<String>> {
-        let text = self.node.sh(&format!(
-            "cat /var/lib/ingot/storage/nodepools/{pool}.guest.json"
-        ))?;
-        let json: serde_json::Value = serde_json::from_str(&text)?;
-        let object: Object = serde_json::from_value(json["object"].clone())?;
-        Ok(object.pool().and_then(|pool| pool.trouble.clone()))
-    }
-
-    /// Waits for what is said of a pool, and of no other; says how long it took.
-    async fn said(&self, pool: &str, what: &str, word: &str) -> Outcome {
-        let begin = Instant::now();
-        let ours = format!("pool {pool}: ");
-        loop {
-            let health = self.health().await?;
-            if let Some(other) = health.iter().find(|line| !line.contains(&ours)) {
-                return Err(format!("{what}: another pool is said to suffer: {other}").into());
-            }
-            if let Some(line) = health.iter().find(|line| line.contains(word)) {
-                let took = begin.elapsed().as_secs_f64();
-                println!("  {what}: reported after {took:.1} s: {line}");
-                return Ok(());
-            }
-            if begin.elapsed() > SOON {
-                return Err(format!("{what}: not reported within {SOON:?}: {health:?}").into());
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-
-    /// Waits until the status says so too, and a volume in the pool is told to be inaccessible.
-    async fn inaccessible(&self, pool: &str, id: &str) -> Outcome {
-        let request = v1::ControllerGetVolumeHealthRequest {
-            volume_id: id.into(),
-            ..v1::ControllerGetVolumeHealthRequest::default()
-        };
-        let ask = async || {
-            let mut controller = self.node.controller().await?;
-            let answer = controller
-                .controller_get_volume_health(request.clone())
-                .await?;
-            let health = answer.into_inner().volume_health.unwrap_or_default();
-            let inaccessible = v1::VolumeHealthErrorType::Inaccessible;
-            let found = health
-                .health_statuses
-                .iter()
-                .find(|e| e.status() == inaccessible);
-            found
-                .cloned()
-                .ok_or_else(|| Status::internal(format!("{health:?}")))
-        };
-        let entry = self.node.until("the volume's health", ask).await?;
-        println!("  volume: {}: {}", entry.reason, entry.message);
-        match self.trouble(pool)? {
-            Some(_) => Ok(()),
-            None => Err(format!("the status of pool {pool} has no trouble").into()),
-        }
-    }
-
-    /// Waits until nothing is wrong any more.
-    async fn well(&self, what: &str) -> Outcome {
-        let begin = Instant::now();
-        // Everything is read again every five minutes at the latest.
-        while begin.elapsed() < 2 * SOON {
-            let health = self.health().await?;
-            let troubles = DISKS.map(|(pool, _)| self.trouble(pool));
-            let troubles: Result<Vec<_>, _> = troubles.into_iter().collect();
-            if health.is_empty() && troubles?.iter().all(Option::is_none) {
-                println!(
-                    "  {what}: well again after {:.1} s",
-                    begin.elapsed().as_secs_f64()
-                );
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        Err(format!("{what}: still {:?}", self.health().await?).into())
-    }
-
-    /// A write that must fail, in time.
-    fn write_fails(&self, what: &str, script: &str) -> Outcome {
-        let begin = Instant::now();
-        let words = ["timeout", "120", "bash", "-euc", script];
-        let code = self.node.guest.exec(&words)?.status.code();
-        let took = begin.elapsed().as_secs_f64();
-        match code {
-            Some(0) => Err(format!("{what}: the write succeeded").into()),
-            Some(124) | None => Err(format!("{what}: the write hangs").into()),
-            Some(_) => {
-                println!("  {what}: the write failed after {took:.1} s");
-                Ok(())
-            }
-        }
-    }
-
     async fn full_data(&self) -> Outcome {
         let id = self.pod("full-data", GIB, &mount("ext4")).await?;
         let fill = format!(
@@ -219,6 +17,7 @@ impl Story {
         );
         self.write_fails("full data", &fill)?;
         self.said("full", "full data", "PoolFull").await?;
+        self.measured("pool_data_ratio{pool=\"full\"}", 0.8).await?;
         let request = create("full-more", 64 * MIB, &[("pool", "full")]);
         let status = self
             .refused("full data", self.node.create(request.clone()))
@@ -258,6 +57,8 @@ impl Story {
         let write = format!("dd if=/dev/zero of={device} bs=1M count=16 oflag=direct status=none");
         self.write_fails("full metadata", &write)?;
         self.said("meta", "full metadata", "PoolFull").await?;
+        self.measured("pool_metadata_ratio{pool=\"meta\"}", 0.8)
+            .await?;
         let request = create("meta-more", 64 * MIB, &[("pool", "meta")]);
         let status = self
             .refused("full metadata", self.node.create(request.clone()))
@@ -311,6 +112,7 @@ impl Story {
         self.refused(what, self.node.create(request.clone()))
             .await?;
         self.said(pool, what, &format!("pool {pool}")).await?;
+        self.troubled(pool).await?;
         self.inaccessible(pool, id).await?;
         self.witness.goes_on()?;
         self.end(id, name).await?;
@@ -350,6 +152,7 @@ impl Story {
         let staged = self.node.stage(id, name, &what);
         self.refused("read only, stage", staged).await?;
         self.said("bad", "read only", "DiskReadOnly").await?;
+        self.troubled("bad").await?;
         self.inaccessible("bad", id).await?;
         self.witness.goes_on()?;
         guest.detach("bad")?;
@@ -376,6 +179,7 @@ impl Story {
         let stopped = stopper.wait_with_output()?.stdout;
         let pid: u32 = String::from_utf8_lossy(&stopped).trim().parse()?;
         self.said("bad", "hung command", "CommandHangs").await?;
+        self.measured("pool_blocked{pool=\"bad\"}", 1.0).await?;
         self.witness.goes_on()?;
         let id = self.pod("good-other", 64 * MIB, &mount("ext4")).await?;
         self.end(&id, "good-other").await?;
@@ -402,6 +206,7 @@ impl Story {
         if told.iter().filter(|line| hangs(line)).count() != 1 {
             return Err(format!("hung volume: its health is {told:?}").into());
         }
+        self.measured("blocked_queues", 1.0).await?;
         // Its group and the others are well.
         let health = self.health().await?;
         if !health.is_empty() || self.trouble("bad")?.is_some() {
@@ -418,43 +223,6 @@ impl Story {
             told => Err(format!("hung volume: still {told:?}").into()),
         }
     }
-}
-
-fn pools(disks: &[String]) -> String {
-    let thin = |size: &str, more: &str| {
-        // It must not grow out of its trouble.
-        format!(
-            "    thin: {{ pool: pool, size: {size}, {more} guard: {{ ratio: 30, extend: 2 }} }}\n"
-        )
-    };
-    pool("good", &disks[..1], "")
-        + &pool("full", &disks[1..2], &thin("512MiB", ""))
-        + &pool("meta", &disks[2..3], &thin("1500MiB", "metadata: 4MiB,"))
-        + &pool("thin", &disks[3..4], &thin("1500MiB", ""))
-        + &pool("bad", &disks[4..], "")
-}
-
-/// A machine with a pod that writes all the time, in the pool `good`.
-async fn told(name: &str) -> Outcome<Story> {
-    let mut spec = GuestSpec::new(name);
-    spec.disks = DISKS
-        .map(|(serial, gib)| DiskSpec::empty(serial, gib << 30))
-        .to_vec();
-    let node = Node::boot(spec, pools, &[]).await?;
-    node.overwritten().await?;
-    node.pod("good-pod")?;
-    let witness = create("good-pod", 256 * MIB, &[("pool", "good")]);
-    let ask = async || node.create(witness.clone()).await;
-    let id = node.until("creation", ask).await?;
-    let what = mount("ext4");
-    node.until("stage", async || node.stage(&id, "good-pod", &what).await)
-        .await?;
-    node.until("publish", async || {
-        node.publish(&id, "good-pod", &what).await
-    })
-    .await?;
-    let witness = Witness::start(&node, &format!("{}/file", target("good-pod")))?;
-    Ok(Story { node, witness })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

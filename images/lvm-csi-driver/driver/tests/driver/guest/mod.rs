@@ -11,6 +11,7 @@ mod conformance;
 mod crash;
 mod faults;
 mod power;
+mod story;
 mod witness;
 
 use crate::bed::request::{from_snapshot, key, range};
@@ -30,6 +31,9 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// For what an emulated machine does in seconds when nothing is wrong.
 pub const SOON: Duration = Duration::from_secs(180);
+
+/// The port of the agent's metrics in the machine.
+const METRICS: u16 = 9090;
 
 /// Where pods have their volumes.
 const PODS: &str = "/root/pods";
@@ -83,7 +87,10 @@ impl Node {
         node.guest.install_program(program)?;
         node.put(
             "/root/storage.yaml",
-            &format!("node: guest\npools:\n{}", pools(&disks)),
+            &format!(
+                "node: guest\nmetrics: 127.0.0.1:{METRICS}\npools:\n{}",
+                pools(&disks)
+            ),
         )?;
         let agent = unit(
             "agent --config /root/storage.yaml --records /var/lib/ingot/formatted",
@@ -200,6 +207,19 @@ impl Node {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    /// A metric of the agent, by its name without the prefix, with its labels.
+    pub fn metric(&self, name: &str) -> Outcome<f64> {
+        let text = self.sh(&format!(
+            "exec 3<>/dev/tcp/127.0.0.1/{METRICS}
+            printf 'GET /metrics HTTP/1.1\\r\\nHost: guest\\r\\nConnection: close\\r\\n\\r\\n' >&3
+            cat <&3"
+        ))?;
+        let name = format!("ingot_storage_{name} ");
+        let found = text.lines().find_map(|line| line.strip_prefix(&name));
+        let value = found.ok_or_else(|| format!("no metric {name}in:\n{text}"))?;
+        Ok(value.trim().parse()?)
     }
 
     /// Makes the directories of a pod.
