@@ -143,6 +143,13 @@ pub enum Command {
         /// The volume.
         lv: LvName,
     },
+    /// Take away the devices of a thin pool and of all that lies in it, if nobody uses any.
+    Deactivate {
+        /// The group.
+        vg: VgName,
+        /// The pool.
+        pool: LvName,
+    },
     /// Look at the beginning of a device.
     Probe(Device),
     /// Size of a device.

@@ -166,12 +166,33 @@ impl Agent {
         }
         let agent = Arc::clone(self);
         tokio::spawn(async move {
-            if let Ok(Some((_, volume))) = store::volume(&*agent.store, &key).await
-                && volume.node == agent.config.node
-            {
-                agent.wake(&volume, false).await;
+            match store::volume(&*agent.store, &key).await {
+                Ok(Some((_, volume))) if volume.node == agent.config.node => {
+                    agent.wake(&volume, false).await;
+                }
+                // Its object was removed: what is still on the disk is kept apart, and told at once.
+                Ok(None) => {
+                    if let Some((id, vg)) = agent.here(&key) {
+                        agent.reconcile(id, &vg, true).await;
+                    }
+                }
+                // Another node's; or everything is looked at in some minutes.
+                Ok(Some(_)) | Err(_) => {}
             }
         });
+    }
+
+    /// What is on the disks under the name of an object.
+    fn here(&self, key: &Key) -> Option<(VolumeId, VgName)> {
+        let found = self.inventory.all().into_iter().map(|located| {
+            let id = VolumeId {
+                kind: located.tags.kind,
+                name: located.tags.name,
+                uid: located.tags.uid,
+            };
+            (id, located.device.vg)
+        });
+        found.into_iter().find(|(id, _)| id.key() == *key)
     }
 
     async fn wake(&self, volume: &Volume, retry: bool) {

@@ -40,10 +40,12 @@ impl NodeService {
                 vg: device.vg.clone(),
                 lv: device.lv.clone(),
             };
-            self.agent
-                .inventory
-                .change_and_read(&device.vg, activate)
-                .await?;
+            let inventory = &self.agent.inventory;
+            self.or_restart(
+                &located,
+                inventory.change_and_read(&device.vg, activate).await,
+            )
+            .await?;
         }
         let found = self.reachable(&located).await?;
         if !located.tags.encrypted {
@@ -129,11 +131,41 @@ impl NodeService {
             vg: device.vg.clone(),
             lv: device.lv.clone(),
         };
-        self.agent
-            .inventory
-            .change_and_read(&device.vg, refresh)
-            .await?;
+        let inventory = &self.agent.inventory;
+        let refreshed = inventory.change_and_read(&device.vg, refresh).await;
+        self.or_restart(located, refreshed).await?;
         Ok(self.agent.executor.probe(device).await?)
+    }
+
+    /// A thin pool whose disk was away has failed for good in the kernel: it is taken down, with all that
+    /// lies in it, and begun anew. While a pod still has a volume of it, that cannot be done.
+    async fn or_restart(
+        &self,
+        located: &Located,
+        opened: Result<(), LvmError>,
+    ) -> Result<(), Problem> {
+        let device = &located.device;
+        let (Err(LvmError::Failed { .. }), Some(pool)) = (&opened, &located.lv.pool) else {
+            return Ok(opened?);
+        };
+        let (vg, inventory) = (&device.vg, &self.agent.inventory);
+        let deactivate = Command::Deactivate {
+            vg: vg.clone(),
+            pool: pool.clone(),
+        };
+        match inventory.change_and_read(vg, deactivate).await {
+            Err(LvmError::InUse { .. }) => {
+                return Err(Problem::Unavailable(format!(
+                    "the disk of thin pool {vg}/{pool} was away; it is begun anew as soon as no pod has a volume of it: end those that still have one"
+                )));
+            }
+            ended => ended?,
+        }
+        let activate = Command::Activate {
+            vg: vg.clone(),
+            lv: device.lv.clone(),
+        };
+        Ok(inventory.change_and_read(vg, activate).await?)
     }
 
     /// Makes sure that the wanted filesystem is there and whole. Says whether the tag for it is still to

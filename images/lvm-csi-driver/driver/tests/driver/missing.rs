@@ -177,3 +177,34 @@ async fn what_lay_on_a_disk_that_came_back_is_found_where_the_disk_is_now() {
     bed.sim.unplug(&vg("ingot-thick"), 0, false);
     stage().await.expect("staged again");
 }
+
+#[tokio::test]
+async fn a_thin_pool_whose_disk_was_away_is_begun_anew_as_soon_as_nobody_uses_it() {
+    let bed = Bed::new();
+    let [one, two] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    bed.agent.prepare_pools().await;
+    let class = [("pool", "thin")];
+    let create = async |name| {
+        let made = bed.create(create(name, GIB, &class)).await;
+        made.expect("created").volume_id
+    };
+    let (first, second) = (create("v").await, create("w").await);
+    let stage = async |volume: &str, folder: &tempfile::TempDir| {
+        bed.stage(volume, folder.path(), &mount("")).await
+    };
+    stage(&first, &one).await.expect("staged");
+    stage(&second, &two).await.expect("staged");
+    bed.unstage(&first, one.path()).await.expect("unstaged");
+    bed.sim.unplug(&vg("ingot-thin"), 0, true);
+    bed.sim.unplug(&vg("ingot-thin"), 0, false);
+
+    let error = stage(&first, &one).await.expect_err("the other is staged");
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert_eq!(
+        error.message(),
+        "the disk of thin pool ingot-thin/pool was away; it is begun anew as soon as no pod has a volume of it: end those that still have one"
+    );
+    bed.unstage(&second, two.path()).await.expect("unstaged");
+    stage(&first, &one).await.expect("staged again");
+    stage(&second, &two).await.expect("staged again");
+}

@@ -7,6 +7,7 @@ use ingot_lvm::{Backend, Command, Kind, Reply, TagChange, Tags};
 use ingot_lvm_csi::object::{Key, Object, Quarantined, VolumeId};
 use ingot_lvm_csi::store::Stored;
 use ingot_volume_brain::{Bytes, LvName, LvState, NodeName, Phase, Report, VgName};
+use std::time::Duration;
 
 /// What a pool's object says is in quarantine.
 async fn published(bed: &Bed, pool: &str) -> Vec<Quarantined> {
@@ -29,6 +30,27 @@ async fn orphan(bed: &Bed, pool: &str) -> (v1::Volume, Stored) {
     deleted.expect("deleted");
     bed.agent.settle().await.expect("settles");
     (volume, stored)
+}
+
+/// Without anybody's looking at everything: that is done every few minutes only.
+#[tokio::test]
+async fn it_is_published_as_soon_as_its_object_is_removed() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let volume = bed.create(create("v", GIB, &[("pool", "thick")])).await;
+    let key = id(&volume.expect("created")).key();
+    // The first look at everything is over.
+    bed.agent.settle().await.expect("settles");
+    let stored = bed.store.get(&key).await.expect("in memory");
+    let version = stored.expect("there").version;
+    bed.store.delete(&key, version).await.expect("deleted");
+    let told = async {
+        while published(&bed, "thick").await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await;
+    told.expect("nobody says that it has no object");
 }
 
 fn id(volume: &v1::Volume) -> VolumeId {

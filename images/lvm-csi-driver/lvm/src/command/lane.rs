@@ -43,7 +43,8 @@ impl Command {
             | Self::ExtendMetadata { vg, .. }
             | Self::Remove { vg, .. }
             | Self::Activate { vg, .. }
-            | Self::Refresh { vg, .. } => Lane::Group(vg.clone()),
+            | Self::Refresh { vg, .. }
+            | Self::Deactivate { vg, .. } => Lane::Group(vg.clone()),
             Self::Create(new) => Lane::Group(new.vg.clone()),
             Self::Tag(change) => Lane::Group(change.vg.clone()),
             Self::Probe(device)

@@ -23,6 +23,7 @@ impl Command {
             Self::Remove { .. } => "remove",
             Self::Activate { .. } => "activate",
             Self::Refresh { .. } => "refresh",
+            Self::Deactivate { .. } => "deactivate",
             Self::Probe(_) => "probe",
             Self::DeviceSize(_) => "device_size",
             Self::Erase { .. } => "erase",
@@ -71,6 +72,7 @@ impl Command {
             Self::Remove { vg, lv } => format!("removal of {vg}/{lv}"),
             Self::Activate { vg, lv } => format!("activation of {vg}/{lv}"),
             Self::Refresh { vg, lv } => format!("refresh of {vg}/{lv}"),
+            Self::Deactivate { vg, pool } => format!("deactivation of pool {vg}/{pool}"),
             Self::Probe(device) => format!("look at {device}"),
             Self::DeviceSize(device) => format!("size of {device}"),
             Self::Erase {

@@ -157,6 +157,10 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             &path(vg, lv),
         ]),
         Command::Refresh { vg, lv } => put(&["lvchange", "--refresh", &path(vg, lv)]),
+        Command::Deactivate { vg, pool } => {
+            put(&["lvchange", "--activate", "n", "--select"]);
+            put(&[&format!("pool_lv={pool} || lv_name={pool}"), vg.as_str()]);
+        }
         Command::Resume(vg) => put(&["vgchange", "--refresh", vg.as_str()]),
         Command::Probe(_)
         | Command::CopyTogether { .. }

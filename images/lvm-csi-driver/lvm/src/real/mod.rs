@@ -167,7 +167,8 @@ impl Backend for Real {
             | Command::ExtendMetadata { vg, .. }
             | Command::Remove { vg, .. }
             | Command::Activate { vg, .. }
-            | Command::Refresh { vg, .. } => self.lvm(vg, command),
+            | Command::Refresh { vg, .. }
+            | Command::Deactivate { vg, .. } => self.lvm(vg, command),
             Command::CopyTogether { vg, copies, pods } => self.copy_together(vg, copies, pods),
             Command::Resume(vg) => self.resume(vg),
             Command::Create(new) => self.lvm(&new.vg, command),

@@ -56,6 +56,14 @@ impl GroupState {
         Some(segments.into_iter().map(give).collect())
     }
 
+    /// What has the extents of a volume: itself, or the thin pool that it is in.
+    pub fn below<'a>(&'a self, volume: &'a Volume) -> &'a Volume {
+        match &volume.layout {
+            Layout::Thin { pool } => self.lvs.get(pool).unwrap_or(volume),
+            _ => volume,
+        }
+    }
+
     /// Whether all of a volume is on disks that are there, copies and parity counted in.
     pub fn readable(&self, volume: &Volume) -> bool {
         let images = volume.layout.disks();

@@ -186,11 +186,9 @@ impl State {
             Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
             Command::ExtendMetadata { vg, pool, size } => self.extend_metadata(vg, pool, *size),
             Command::Remove { vg, lv } => self.remove(vg, lv),
-            Command::Activate { vg, lv } => {
-                self.volume(vg, lv)?.active = true;
-                Ok(Reply::Done)
-            }
+            Command::Activate { vg, lv } => self.activate(vg, lv),
             Command::Refresh { vg, lv } => self.refresh(vg, lv),
+            Command::Deactivate { vg, pool } => self.deactivate(vg, pool),
             Command::Probe(device) => self.probe(device),
             Command::DeviceSize(device) => self.device_size(device),
             Command::Erase {
@@ -277,30 +275,72 @@ impl State {
         if let Some(disk) = group.disks.get_mut(disk) {
             disk.missing = missing;
         }
-        // When it comes back it is another device to the kernel. A RAID goes on without it.
+        // When it comes back it is another device to the kernel, for a thin pool and all in it, too. A RAID
+        // goes on without it.
         let names: Vec<LvName> = group.lvs.keys().cloned().collect();
         for name in names {
-            let readable = group.lvs.get(&name).is_some_and(|lv| group.readable(lv));
+            let below = group.lvs.get(&name).map(|lv| group.below(lv));
+            let lost = below.is_some_and(|lv| {
+                let there = lv.segments.iter().any(|segment| segment.disk == disk);
+                there && !group.readable(lv)
+            });
             if let Some(volume) = group.lvs.get_mut(&name) {
-                let there = volume.segments.iter().any(|segment| segment.disk == disk);
-                volume.stale |= missing && there && volume.active && !readable;
+                volume.stale |= missing && lost && volume.active;
             }
         }
     }
 
     pub fn refresh(&mut self, vg: &VgName, lv: &LvName) -> Result<Reply, LvmError> {
-        let segments = self.volume(vg, lv)?.segments.clone();
+        let volume = self.volume(vg, lv)?.clone();
         let group = self.group(vg)?;
-        if segments
-            .iter()
+        let below = group.below(&volume).segments.iter();
+        let reason = if below
+            .into_iter()
             .any(|segment| group.disks[segment.disk].missing)
         {
+            "a disk is missing"
+        } else if volume.stale && matches!(volume.layout, Layout::Thin { .. }) {
+            // The kernel has given the pool up, and takes no new table for what lies in it.
+            "device-mapper: reload ioctl on failed: Invalid argument"
+        } else {
+            self.volume(vg, lv)?.stale = false;
+            return Ok(Reply::Done);
+        };
+        Err(LvmError::Failed {
+            command: format!("lvchange --refresh {vg}/{lv}"),
+            reason: reason.into(),
+        })
+    }
+
+    /// Like LVM, it takes away what it can, also where somebody uses the rest.
+    pub fn deactivate(&mut self, vg: &VgName, pool: &LvName) -> Result<Reply, LvmError> {
+        let used: Vec<LvName> = self.mounts.iter().map(|m| m.device.lv.clone()).collect();
+        let inside = Layout::Thin { pool: pool.clone() };
+        let lvs = self.group(vg)?.lvs.iter_mut();
+        let (held, idle): (Vec<_>, Vec<_>) = lvs
+            .filter(|(name, volume)| *name == pool || volume.layout == inside)
+            .partition(|(name, _)| used.contains(name));
+        for (_, volume) in idle {
+            volume.active = false;
+            volume.stale &= !held.is_empty();
+        }
+        match held.first() {
+            None => Ok(Reply::Done),
+            Some((name, _)) => Err(LvmError::InUse {
+                what: format!("{vg}/{name}"),
+            }),
+        }
+    }
+
+    pub fn activate(&mut self, vg: &VgName, lv: &LvName) -> Result<Reply, LvmError> {
+        let volume = self.volume(vg, lv)?;
+        if volume.stale && matches!(volume.layout, Layout::Thin { .. }) {
             return Err(LvmError::Failed {
-                command: format!("lvchange --refresh {vg}/{lv}"),
-                reason: "a disk is missing".into(),
+                command: format!("lvchange --activate y {vg}/{lv}"),
+                reason: "device-mapper: reload ioctl on failed: Invalid argument".into(),
             });
         }
-        self.volume(vg, lv)?.stale = false;
+        volume.active = true;
         Ok(Reply::Done)
     }
 
