@@ -114,18 +114,29 @@ pub async fn write_file(
          echo 'it did not arrive whole; run the same command again' >&2; exit 1; fi; \
          chmod {mode:o} \"$fresh\"; mv -f \"$fresh\" {target}"
     );
-    let output = run(host, &command, content).await?;
-    if output.exit.status == Some(0) {
+    must(host, &format!("write {path}"), &command, content).await
+}
+
+/// Runs `command`, which is told as `what`, with `input`; what it prints does not matter.
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub async fn must(
+    host: &dyn Host,
+    what: &str,
+    command: &str,
+    input: &[u8],
+) -> Result<(), TransportError> {
+    let exit = run(host, command, input).await?.exit;
+    if exit.status == Some(0) {
         return Ok(());
     }
+    let status = exit.status;
     Err(TransportError::Command {
         address: host.address(),
-        command: format!("write {path}"),
-        status: output
-            .exit
-            .status
-            .map_or("a signal".into(), |s| format!("status {s}")),
-        stderr: output.exit.stderr.trim().to_owned(),
+        command: what.into(),
+        status: status.map_or("a signal".into(), |s| format!("status {s}")),
+        stderr: exit.stderr.trim().to_owned(),
     })
 }
 

@@ -12,7 +12,7 @@ pub mod ssh;
 pub mod testing;
 
 pub use error::TransportError;
-pub use host::{Exit, Host, Output, Process, quote, run, write_file};
+pub use host::{Exit, Host, Output, Process, must, quote, run, write_file};
 pub use local::LocalHost;
 pub use secret::Secret;
 pub use ssh::{SshHost, SshTarget};

@@ -15,7 +15,7 @@ pub use key::{Key, ObjectKind};
 pub use pool::NodePool;
 pub use quarantined::Quarantined;
 
-use ingot_lvm::{Filesystem, Kind, Layout, Limits};
+use ingot_lvm::{Filesystem, Kind, Layout, Limits, Tags};
 use ingot_volume_brain::{
     Bytes, Intent, LvName, NameHash, NodeName, Report, Version, VgName, VolumeUid,
 };
@@ -121,6 +121,10 @@ pub fn lv_name(kind: Kind, uid: VolumeUid) -> LvName {
     }
 }
 
+/// So much is told of what a pool has: an object of the API has its limits, and a pool whose object cannot
+/// be written takes no volumes.
+const MOST: usize = 1000;
+
 /// The id of a volume or snapshot as CSI sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VolumeId {
@@ -139,6 +143,15 @@ impl VolumeId {
             kind: volume.kind,
             name: NameHash::of(&volume.csi_name),
             uid: volume.uid,
+        }
+    }
+
+    /// The id that those tags on a disk are of.
+    pub fn tagged(tags: &Tags) -> Self {
+        Self {
+            kind: tags.kind,
+            name: tags.name,
+            uid: tags.uid,
         }
     }
 

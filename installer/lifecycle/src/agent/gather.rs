@@ -275,17 +275,32 @@ fn foreign_network() -> Vec<String> {
         .iter()
         .filter(|name| Path::new("/sys/class/net").join(name).exists())
         .map(|name| format!("network interface {name}"));
-    let first = Path::new(super::cni::CONFLIST);
-    let configurations = first
-        .parent()
-        .and_then(|directory| std::fs::read_dir(directory).ok())
+    let configurations = preferred_to(Path::new(super::cni::CONFLIST));
+    interfaces.chain(configurations).collect()
+}
+
+/// The network configurations beside `ours` that come before it by name. Other files are none: packages
+/// leave `.kubernetes-cni-keep` there.
+fn preferred_to(ours: &Path) -> Vec<String> {
+    let is_one = |path: &Path| {
+        let kinds = ["conf", "conflist", "json"];
+        path < ours
+            && kinds
+                .iter()
+                .any(|kind| path.extension().is_some_and(|e| e == *kind))
+    };
+    let directory = ours.parent().and_then(|at| std::fs::read_dir(at).ok());
+    let paths = directory
         .into_iter()
         .flatten()
         .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.as_path() < first)
-        .map(|path| path.display().to_string());
-    interfaces.chain(configurations).collect()
+        .map(|entry| entry.path());
+    let mut found: Vec<String> = paths
+        .filter(|path| is_one(path))
+        .map(|path| path.display().to_string())
+        .collect();
+    found.sort();
+    found
 }
 
 /// The 99th percentile of writing 2 KiB and waiting for the disk, as etcd does for each entry.
@@ -313,4 +328,27 @@ fn fsync_p99() -> Option<f64> {
     let _ = std::fs::remove_file(path);
     times.sort_by(f64::total_cmp);
     times.get(ROUNDS * 99 / 100 - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preferred_to;
+
+    #[test]
+    fn only_network_configurations_that_come_before_ours_are_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in [
+            ".kubernetes-cni-keep",
+            "05-other.conf",
+            "10-calico.conflist",
+            "10-ingot.conflist",
+            "87-podman-bridge.conflist",
+        ] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        let found =
+            ["05-other.conf", "10-calico.conflist"].map(|name| at(name).display().to_string());
+        assert_eq!(preferred_to(&at("10-ingot.conflist")), found);
+    }
 }

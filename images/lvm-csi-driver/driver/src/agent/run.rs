@@ -66,11 +66,7 @@ impl Agent {
     async fn known(&self) -> Result<Known, store::StoreError> {
         let mut known = BTreeMap::new();
         for located in self.inventory.all() {
-            let id = VolumeId {
-                kind: located.tags.kind,
-                name: located.tags.name,
-                uid: located.tags.uid,
-            };
+            let id = VolumeId::tagged(&located.tags);
             known.insert(located.lv.lv, (id, located.device.vg));
         }
         for kind in [ObjectKind::Volume, ObjectKind::Snapshot] {
@@ -184,15 +180,11 @@ impl Agent {
 
     /// What is on the disks under the name of an object.
     fn here(&self, key: &Key) -> Option<(VolumeId, VgName)> {
-        let found = self.inventory.all().into_iter().map(|located| {
-            let id = VolumeId {
-                kind: located.tags.kind,
-                name: located.tags.name,
-                uid: located.tags.uid,
-            };
-            (id, located.device.vg)
-        });
-        found.into_iter().find(|(id, _)| id.key() == *key)
+        let mut found = self.inventory.all().into_iter();
+        found.find_map(|located| {
+            let id = VolumeId::tagged(&located.tags);
+            (id.key() == *key).then_some((id, located.device.vg))
+        })
     }
 
     async fn wake(&self, volume: &Volume, retry: bool) {

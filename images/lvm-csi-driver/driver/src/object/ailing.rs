@@ -1,12 +1,9 @@
 //! What an agent publishes of each volume with which something is wrong on the disks, so that the
 //! controller can say so, too.
 
-use super::VolumeId;
+use super::{MOST, VolumeId};
 use ingot_lvm::{Group, Lv};
 use serde::{Deserialize, Serialize};
-
-/// An object of the API has its limits, and a pool whose object cannot be written takes no volumes.
-const MOST: usize = 1000;
 
 /// A volume of which LVM finds something wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,13 +22,8 @@ impl Ailing {
     pub fn of(group: &Group) -> Vec<Self> {
         let all = group.lvs.iter().filter_map(|lv| {
             let tags = lv.tags.as_ref()?;
-            let id = VolumeId {
-                kind: tags.kind,
-                name: tags.name,
-                uid: tags.uid,
-            };
             Some(Self {
-                id: id.to_string(),
+                id: VolumeId::tagged(tags).to_string(),
                 readable: lv.readable,
                 message: ailment(lv)?,
             })

@@ -1,13 +1,10 @@
 //! What an agent publishes of each logical volume in quarantine, so that a person can decide about it
 //! without logging in to the node.
 
-use super::VolumeId;
+use super::{MOST, VolumeId};
 use ingot_lvm::{Group, Kind};
 use ingot_volume_brain::{Bytes, LvName, LvState};
 use serde::{Deserialize, Serialize};
-
-/// An object of the API has its limits, and a pool whose object cannot be written takes no volumes.
-const MOST: usize = 1000;
 
 /// A logical volume that no object speaks of, kept until a person decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,15 +31,10 @@ impl Quarantined {
     pub fn of(group: &Group) -> Vec<Self> {
         let all = group.lvs.iter().filter_map(|lv| {
             let tags = lv.tags.as_ref()?;
-            let id = VolumeId {
-                kind: tags.kind,
-                name: tags.name,
-                uid: tags.uid,
-            };
             (tags.state == LvState::Quarantined).then(|| Self {
                 lv: lv.lv.clone(),
                 kind: tags.kind,
-                id: id.to_string(),
+                id: VolumeId::tagged(tags).to_string(),
                 size: lv.size,
                 thin: lv.pool.clone(),
                 encrypted: tags.encrypted,

@@ -103,8 +103,7 @@ async fn group(bed: &Bed, name: &str, volumes: &[String]) -> v1::VolumeGroupSnap
         .expect("one")
 }
 
-#[tokio::test]
-async fn a_group_of_snapshots_goes_with_the_last_of_them() {
+async fn two_volumes() -> (Arc<MemoryStore>, Bed, Vec<String>) {
     let store = Arc::new(MemoryStore::default());
     let sim = Arc::new(Sim::new(disks()));
     let bed = Bed::over(sim, store.clone(), Fuse::default());
@@ -114,6 +113,12 @@ async fn a_group_of_snapshots_goes_with_the_last_of_them() {
         let volume = bed.create(create(name, GIB, &[("pool", "thin")])).await;
         volumes.push(volume.expect("created").volume_id);
     }
+    (store, bed, volumes)
+}
+
+#[tokio::test]
+async fn a_group_of_snapshots_goes_with_the_last_of_them() {
+    let (store, bed, volumes) = two_volumes().await;
     let taken = group(&bed, "g", &volumes).await;
     let [first, last] = taken.snapshots.as_slice() else {
         panic!("{taken:?}")
@@ -154,15 +159,7 @@ async fn a_group_of_snapshots_goes_with_the_last_of_them() {
 
 #[tokio::test]
 async fn a_group_is_not_deleted_by_a_list_of_other_snapshots() {
-    let store = Arc::new(MemoryStore::default());
-    let sim = Arc::new(Sim::new(disks()));
-    let bed = Bed::over(sim, store.clone(), Fuse::default());
-    bed.agent.prepare_pools().await;
-    let mut volumes = Vec::new();
-    for name in ["a", "b"] {
-        let volume = bed.create(create(name, GIB, &[("pool", "thin")])).await;
-        volumes.push(volume.expect("created").volume_id);
-    }
+    let (store, bed, volumes) = two_volumes().await;
     let unknown = v1::CreateVolumeGroupSnapshotRequest {
         name: "g".into(),
         source_volume_ids: volumes.clone(),

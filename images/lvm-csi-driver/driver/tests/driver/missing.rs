@@ -3,7 +3,7 @@
 
 use crate::bed::Bed;
 use crate::bed::health::{health, kinds_on_node, node_health};
-use crate::bed::request::{GIB, create, mount};
+use crate::bed::request::{GIB, block, create, mount};
 use ingot_csi_proto::v1;
 use ingot_lvm::Kind;
 use ingot_lvm_csi::object::VolumeId;
@@ -179,7 +179,7 @@ async fn what_lay_on_a_disk_that_came_back_is_found_where_the_disk_is_now() {
 }
 
 #[tokio::test]
-async fn a_thin_pool_whose_disk_was_away_is_begun_anew_as_soon_as_nobody_uses_it() {
+async fn a_thin_pool_whose_disk_was_away_is_begun_anew_as_soon_as_no_pod_has_a_volume_of_it() {
     let bed = Bed::new();
     let [one, two] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
     bed.agent.prepare_pools().await;
@@ -188,23 +188,29 @@ async fn a_thin_pool_whose_disk_was_away_is_begun_anew_as_soon_as_nobody_uses_it
         let made = bed.create(create(name, GIB, &class)).await;
         made.expect("created").volume_id
     };
-    let (first, second) = (create("v").await, create("w").await);
-    let stage = async |volume: &str, folder: &tempfile::TempDir| {
-        bed.stage(volume, folder.path(), &mount("")).await
+    let (first, raw) = (create("v").await, create("w").await);
+    let stage = async || bed.stage(&first, one.path(), &mount("")).await;
+    let begin = async || {
+        let staged = bed.stage(&raw, two.path(), &block()).await;
+        staged.expect("staged");
+        let published = bed.publish(&raw, two.path(), "pod", &block()).await;
+        published.expect("published");
     };
-    stage(&first, &one).await.expect("staged");
-    stage(&second, &two).await.expect("staged");
+    stage().await.expect("staged");
+    begin().await;
     bed.unstage(&first, one.path()).await.expect("unstaged");
     bed.sim.unplug(&vg("ingot-thin"), 0, true);
     bed.sim.unplug(&vg("ingot-thin"), 0, false);
 
-    let error = stage(&first, &one).await.expect_err("the other is staged");
+    let error = stage().await.expect_err("a pod has the raw one");
     assert_eq!(error.code(), Code::Unavailable, "{error}");
-    assert_eq!(
-        error.message(),
-        "the disk of thin pool ingot-thin/pool was away; it is begun anew as soon as no pod has a volume of it: end those that still have one"
-    );
-    bed.unstage(&second, two.path()).await.expect("unstaged");
-    stage(&first, &one).await.expect("staged again");
-    stage(&second, &two).await.expect("staged again");
+    let remedy = "thin pool ingot-thin/pool has to be begun anew, which is done as soon as no pod has a volume of it: end those that still have one";
+    let cause = "Invalid argument";
+    let text = error.message();
+    assert!(text.ends_with(remedy) && text.contains(cause), "{error}");
+    let ended = bed.unpublish(&raw, two.path(), "pod").await;
+    ended.expect("unpublished");
+    bed.unstage(&raw, two.path()).await.expect("unstaged");
+    stage().await.expect("staged again");
+    begin().await;
 }

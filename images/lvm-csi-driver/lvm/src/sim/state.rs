@@ -5,7 +5,7 @@ use super::ranges::Ranges;
 use super::spec::SimGroup;
 use crate::backend::Reply;
 use crate::command::{Command, Limits};
-use crate::device::{Device, Mount};
+use crate::device::{Device, Mount, MountKind};
 use crate::error::LvmError;
 use crate::group::ThinUsage;
 use crate::layout::Layout;
@@ -312,9 +312,14 @@ impl State {
         })
     }
 
-    /// Like LVM, it takes away what it can, also where somebody uses the rest.
+    /// Like LVM, it takes away what it can, also where somebody uses the rest; a raw volume in a pod that
+    /// does not hold it open counts as not used.
     pub fn deactivate(&mut self, vg: &VgName, pool: &LvName) -> Result<Reply, LvmError> {
-        let used: Vec<LvName> = self.mounts.iter().map(|m| m.device.lv.clone()).collect();
+        let mounted = self
+            .mounts
+            .iter()
+            .filter(|m| m.kind == MountKind::Filesystem);
+        let used: Vec<LvName> = mounted.map(|m| m.device.lv.clone()).collect();
         let inside = Layout::Thin { pool: pool.clone() };
         let lvs = self.group(vg)?.lvs.iter_mut();
         let (held, idle): (Vec<_>, Vec<_>) = lvs

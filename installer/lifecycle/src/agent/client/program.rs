@@ -5,7 +5,7 @@
 use super::Session;
 use crate::error::Failure;
 use crate::paths;
-use ingot_transport::{Host, TransportError, quote, run, write_file};
+use ingot_transport::{Host, TransportError, must, quote, run, write_file};
 
 /// The name of a program: enough of its digest to tell versions apart. All of it is compared.
 fn name(digest: &str) -> String {
@@ -39,19 +39,8 @@ async fn install(host: &dyn Host, directory: &str, digest: &str) -> Result<(), T
          mv -f \"$fresh\" ingot; fi; \
          find . -name 'ingot-*' ! -name {own} -mmin +60 -exec rm -f {{}} + || true"
     );
-    let output = run(host, &command, b"").await?;
-    if output.exit.status == Some(0) {
-        return Ok(());
-    }
-    Err(TransportError::Command {
-        address: host.address(),
-        command: format!("make {own} the installed program"),
-        status: output
-            .exit
-            .status
-            .map_or("a signal".into(), |s| format!("status {s}")),
-        stderr: output.exit.stderr.trim().to_owned(),
-    })
+    let what = format!("make {own} the installed program");
+    must(host, &what, &command, b"").await
 }
 
 impl Session {
