@@ -185,6 +185,9 @@ pub struct Node {
     /// Its disks that volumes are made on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<Pool>,
+    /// Serial numbers of disks that may be emptied for a pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wipe: Vec<String>,
 }
 
 /// Disks of a server in one LVM volume group, in the form of the StorageNode object.
@@ -195,8 +198,14 @@ pub struct Pool {
     pub name: String,
     /// The volume group.
     pub volume_group: String,
-    /// The disks.
+    /// The disks, by lasting names.
     pub devices: Vec<String>,
+    /// The disks, by serial number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serials: Vec<String>,
+    /// Whether space is overwritten before it is used again; the driver's choice if nobody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erase: Option<bool>,
     /// The thin pool, if volumes are thin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thin: Option<Thin>,
@@ -209,15 +218,27 @@ pub struct Thin {
     pub pool: String,
     /// Its size when it is made, with a binary unit.
     pub size: String,
-    /// What it may promise.
+    /// Space for its metadata when it is made, with a binary unit; the driver's choice if nobody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// What it may promise, when it grows and when it stops.
     pub guard: Guard,
 }
 
-/// What a thin pool may promise.
+/// What a thin pool may promise, when it grows and when it stops; what nobody says is the driver's choice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guard {
     /// Promised size over real size, at most.
     pub ratio: f64,
+    /// Fill of data or metadata from which on nothing new is promised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<f64>,
+    /// Fill of data or metadata from which on that grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extend: Option<f64>,
+    /// By what part of its size it grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<f64>,
 }
 
 impl Node {

@@ -137,7 +137,10 @@ fn fit_scalar(node: &Node, schema: &Json, place: &str, report: &mut Report) -> O
         );
         return None;
     }
-    if let Value::Integer(value) = node.value {
+    // Where a number may have a fraction, what it may be is for its own check to say.
+    if let Value::Integer(value) = node.value
+        && !has_type(schema, "number")
+    {
         let limit = |key: &str| schema.get(key).and_then(Json::as_i64);
         let (least, most) = (
             limit("minimum").unwrap_or(i64::MIN),

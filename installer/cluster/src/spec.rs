@@ -257,6 +257,9 @@ pub struct Storage {
     /// The pools that volumes are made in.
     #[schemars(required, extend("minItems" = 1))]
     pub pools: Option<Vec<Option<Pool>>>,
+    /// Serial numbers of disks that may be emptied, whatever is on them, when a pool takes them. Take
+    /// them out again afterwards.
+    pub wipe: Option<Vec<Option<String>>>,
 }
 
 /// A pool: disks in one LVM volume group, and how volumes are made in it.
@@ -269,8 +272,12 @@ pub struct Pool {
     /// The volume group, of this pool alone; `ingot-` and the name of the pool when not given.
     pub volume_group: Option<String>,
     /// Its disks, by names that survive a reboot, below `/dev/disk/by-id`. They must be empty.
-    #[schemars(required, extend("minItems" = 1))]
     pub devices: Option<Vec<Option<String>>>,
+    /// Its disks, by serial number (`lsblk -dno NAME,SERIAL`), beside `devices` or instead of them.
+    pub serials: Option<Vec<Option<String>>>,
+    /// Overwrites a volume that is not thin with zeros before its space is used again.
+    #[schemars(extend("default" = true))]
+    pub erase: Option<bool>,
     /// Makes volumes that take space when they are written to; without it they take all at once.
     pub thin: Option<Thin>,
 }
@@ -282,9 +289,20 @@ pub struct Thin {
     /// Its size when it is made, such as `100GiB`; the guard lets it grow into the rest of the disks.
     #[schemars(required)]
     pub size: Option<String>,
+    /// Space for its metadata when it is made; enough for all its chunks when not given.
+    pub metadata: Option<String>,
     /// Promised size over real size, at most.
     #[schemars(extend("default" = 1), range(min = 0.1, max = 100))]
     pub ratio: Option<f64>,
+    /// Fill of data or metadata from which on nothing new is promised: a part of one.
+    #[schemars(extend("default" = 0.8), range(min = 0.01, max = 1))]
+    pub stop: Option<f64>,
+    /// Fill of data or metadata from which on that grows, if the disks have room: a part of one.
+    #[schemars(extend("default" = 0.7), range(min = 0.01, max = 1))]
+    pub extend: Option<f64>,
+    /// By what part of its size it grows then.
+    #[schemars(extend("default" = 0.2), range(min = 0.01, max = 10))]
+    pub step: Option<f64>,
 }
 
 /// What a server does in the cluster.

@@ -25,5 +25,7 @@ pub const API_PORT: u16 = 6443;
 pub const BALANCER_PORT: u16 = 7443;
 /// TCP port of the read-only registry on control-plane hosts.
 pub const REGISTRY_PORT: u16 = 5443;
+/// TCP port on the loopback where a node's storage agent serves its health and metrics.
+pub const STORAGE_METRICS_PORT: u16 = 9809;
 /// The registry name in image references; containerd's mirrors lead it to the control planes.
 pub const REGISTRY: &str = "registry.ingot.local";

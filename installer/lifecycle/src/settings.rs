@@ -117,7 +117,7 @@ fn cluster_settings(cluster: &Cluster, release: &Release) -> Value {
         "program": paths::PROGRAM,
         "registry": paths::REGISTRY,
         "images": release.images,
-        "ports": { "api": paths::API_PORT, "balancer": paths::BALANCER_PORT, "registry": paths::REGISTRY_PORT },
+        "ports": { "api": paths::API_PORT, "balancer": paths::BALANCER_PORT, "registry": paths::REGISTRY_PORT, "storage_metrics": paths::STORAGE_METRICS_PORT },
         "control_planes": servers,
         "cluster": {
             "name": cluster.name,
@@ -145,10 +145,22 @@ pub fn manifest_settings(
         .nodes
         .iter()
         .filter(|node| !node.pools.is_empty())
-        .map(|node| json!({ "name": node.name, "pools": node.pools }))
+        .map(|node| json!({ "name": node.name, "spec": storage(node) }))
         .collect();
     settings["replicas"] = if cluster.nodes.len() > 1 { 2 } else { 1 }.into();
     settings
+}
+
+/// A node's disks, in the form of its StorageNode object.
+fn storage(node: &Node) -> Value {
+    let mut spec = json!({
+        "pools": node.pools,
+        "metrics": format!("127.0.0.1:{}", paths::STORAGE_METRICS_PORT),
+    });
+    if !node.wipe.is_empty() {
+        spec["wipe"] = json!(node.wipe);
+    }
+    spec
 }
 
 /// Bytes of the disk that pods may not fill. The kubelet's own defaults are percentages, which keep

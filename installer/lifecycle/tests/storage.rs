@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
 
-const CASES: [&str; 5] = ["well", "trouble", "empty", "odd", "absent"];
+const CASES: [&str; 6] = ["well", "trouble", "empty", "odd", "absent", "gone"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/storage")

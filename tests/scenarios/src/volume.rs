@@ -10,7 +10,8 @@ use crate::workload;
 
 /// How long a pod, a claim or a snapshot may take where the worker is emulated.
 const DEADLINE: Duration = Duration::from_secs(300);
-const NAMESPACE: [&str; 2] = ["-n", "kube-system"];
+/// Where the claims and pods are.
+pub const NAMESPACE: &str = "kube-system";
 
 /// Claims, snapshots and pods in namespace kube-system.
 #[derive(Debug)]
@@ -25,26 +26,39 @@ impl<'a> Volumes<'a> {
         Self { kubectl, image }
     }
 
-    /// Claims a volume of the default class; from a snapshot, if one is named.
-    pub fn claim(&self, name: &str, size: &str, snapshot: Option<&str>) {
+    /// Claims a volume for one pod, of the default class unless `more` of its spec says otherwise.
+    pub fn claim(&self, name: &str, size: &str, more: &Value) {
         let mut spec = json!({
             "accessModes": ["ReadWriteOncePod"],
             "resources": { "requests": { "storage": size } },
         });
-        if let Some(snapshot) = snapshot {
-            spec["dataSource"] = json!({
-                "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot,
-            });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
         }
         self.kubectl.apply(&json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": { "name": name, "namespace": "kube-system" },
+            "metadata": { "name": name, "namespace": NAMESPACE },
             "spec": spec,
         }));
     }
 
+    /// What a claim says that begins with the content of a snapshot.
+    pub fn from_snapshot(name: &str) -> Value {
+        json!({ "dataSource": {
+            "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": name,
+        } })
+    }
+
     /// Runs a pod with the claim's volume at /data and waits until it runs.
     pub fn run(&self, pod: &str, claim: &str) {
+        self.run_with(
+            pod,
+            &json!({ "persistentVolumeClaim": { "claimName": claim } }),
+        );
+    }
+
+    /// The same with any volume.
+    pub fn run_with(&self, pod: &str, volume: &Value) {
         let mut spec = workload::pod_spec(&self.image);
         let container = &mut spec["containers"][0];
         container["command"] = json!(["/usr/bin/sleep", "infinity"]);
@@ -59,17 +73,16 @@ impl<'a> Volumes<'a> {
             &mut container["volumeMounts"],
             json!({ "name": "data", "mountPath": "/data" }),
         );
-        add(
-            &mut spec["volumes"],
-            json!({ "name": "data", "persistentVolumeClaim": { "claimName": claim } }),
-        );
+        let mut volume = volume.clone();
+        volume["name"] = json!("data");
+        add(&mut spec["volumes"], volume);
         // The pod's user is not root; the kubelet gives the volume to this group.
         spec["securityContext"]["fsGroup"] = json!(65532);
         // It comes back to a node only when the node takes pods again.
         spec["tolerations"] = json!([]);
         self.kubectl.apply(&json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": pod, "namespace": "kube-system" },
+            "metadata": { "name": pod, "namespace": NAMESPACE },
             "spec": spec,
         }));
         self.until("pod", pod, "runs", |pod| condition(pod, "Ready"));
@@ -87,8 +100,13 @@ impl<'a> Volumes<'a> {
 
     /// Deletes an object and waits until it is gone.
     pub fn delete(&self, kind: &str, name: &str) {
-        let words = [&NAMESPACE[..], &["delete", kind, name, "--wait=false"]].concat();
-        self.kubectl.ok(&words);
+        self.kubectl
+            .ok(&["-n", NAMESPACE, "delete", kind, name, "--wait=false"]);
+        self.gone(kind, name);
+    }
+
+    /// Waits until an object is gone.
+    pub fn gone(&self, kind: &str, name: &str) {
         wait::until(&format!("{kind} {name} is gone"), DEADLINE, || {
             let left = self.get(kind, name, &["--ignore-not-found"])?;
             left.is_null().then_some(()).ok_or(left.to_string())
@@ -112,13 +130,18 @@ impl<'a> Volumes<'a> {
 
     /// Asks for a larger volume and waits until the claim has it.
     pub fn grow(&self, claim: &str, size: &str) {
-        let patch = json!({ "spec": { "resources": { "requests": { "storage": size } } } });
-        let patch = patch.to_string();
-        self.kubectl
-            .ok(&[&NAMESPACE[..], &["patch", "pvc", claim, "-p", &patch]].concat());
+        let spec = json!({ "resources": { "requests": { "storage": size } } });
+        self.change("pvc", claim, &spec);
         self.until("pvc", claim, "has grown", |claim| {
             claim["status"]["capacity"]["storage"] == size
         });
+    }
+
+    /// Changes what is wanted of an object.
+    pub fn change(&self, kind: &str, name: &str, spec: &Value) {
+        let patch = json!({ "spec": spec }).to_string();
+        self.kubectl
+            .ok(&["-n", NAMESPACE, "patch", kind, name, "-p", &patch]);
     }
 
     /// Waits until an object is as it should be.
@@ -135,7 +158,7 @@ impl<'a> Volumes<'a> {
     }
 
     fn get(&self, kind: &str, name: &str, more: &[&str]) -> Result<Value, String> {
-        let words = [&NAMESPACE[..], &["get", kind, name, "-o", "json"], more].concat();
+        let words = [&["-n", NAMESPACE, "get", kind, name, "-o", "json"], more].concat();
         let said = self.kubectl.run(&words)?;
         if said.trim().is_empty() {
             return Ok(Value::Null);

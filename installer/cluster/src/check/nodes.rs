@@ -3,7 +3,7 @@
 use super::paths::Paths;
 use super::{access, dns, dns_label, labels, network, storage};
 use crate::finding::Report;
-use crate::model::{Access, Name, Network, Node, Pool, Role};
+use crate::model::{Access, Name, Network, Node, Role};
 use crate::shape::{field, item};
 use crate::spec;
 use std::collections::HashMap;
@@ -47,7 +47,7 @@ pub(super) fn check(
             roles: roles(&field(&place, "roles"), given.roles.as_deref(), report),
             access: access.of(&place, given, paths, report),
             labels: labels::check(&field(&place, "labels"), given.labels.as_ref(), report),
-            pools: storage::check(&field(&place, "storage"), given.storage.as_ref(), report),
+            disks: storage::check(&field(&place, "storage"), given.storage.as_ref(), report),
             place,
         });
     }
@@ -66,7 +66,7 @@ pub(super) struct Draft {
     pub(super) roles: Option<Vec<Role>>,
     pub(super) access: Option<Access>,
     labels: std::collections::BTreeMap<String, String>,
-    pools: Vec<Pool>,
+    disks: storage::Disks,
 }
 
 impl Draft {
@@ -91,7 +91,8 @@ impl Draft {
             roles: self.roles?,
             access: self.access?,
             labels: self.labels,
-            pools: self.pools,
+            pools: self.disks.pools,
+            wipe: self.disks.wipe,
         })
     }
 }

@@ -1,59 +1,76 @@
 //! `nodes[].storage`: pools and their disks. What is on the disks is for the node's agent to see.
 
+mod disks;
+mod thin;
+
 use crate::finding::Report;
-use crate::model::{Guard, Pool, Thin};
+use crate::model::Pool;
 use crate::shape::{field, item};
 use crate::spec;
 
 /// The longest name of a pool: with `ingot-` it still names a volume group.
 const LONGEST: usize = 55;
-/// Units of sizes, each 1024 times the one before (IEC 80000-13).
-const UNITS: [&str; 3] = ["MiB", "GiB", "TiB"];
 
-/// Checks the storage of one node; gives back the pools that are good.
-pub(super) fn check(place: &str, given: Option<&spec::Storage>, report: &mut Report) -> Vec<Pool> {
+/// What of a node's storage is good.
+#[derive(Default)]
+pub(super) struct Disks {
+    /// The pools.
+    pub(super) pools: Vec<Pool>,
+    /// Serial numbers of disks that may be emptied for them.
+    pub(super) wipe: Vec<String>,
+}
+
+/// Checks the storage of one node.
+pub(super) fn check(place: &str, given: Option<&spec::Storage>, report: &mut Report) -> Disks {
     let Some(given) = given else {
-        return Vec::new();
+        return Disks::default();
     };
-    let place = field(place, "pools");
+    let wipe = given.wipe.as_deref().and_then(|given| {
+        let next = "once is enough";
+        disks::serials(&field(place, "wipe"), given, &mut Vec::new(), next, report)
+    });
+    Disks {
+        pools: pools(&field(place, "pools"), given, report),
+        wipe: wipe.unwrap_or_default(),
+    }
+}
+
+fn pools(place: &str, given: &spec::Storage, report: &mut Report) -> Vec<Pool> {
     if given.pools.as_ref().is_some_and(Vec::is_empty) {
         report.error(
-            &place,
+            place,
             "there is no pool",
             "list at least one, or remove `storage`",
         );
     }
-    let (mut pools, mut disks) = (Vec::<Pool>::new(), Vec::new());
+    let (mut pools, mut disks) = (Vec::<Pool>::new(), disks::Named::default());
     for (index, given) in given.pools.iter().flatten().enumerate() {
-        let (place, Some(given)) = (item(&place, index), given) else {
+        let (place, Some(given)) = (item(place, index), given) else {
             continue;
         };
         let name = given
             .name
             .as_deref()
             .and_then(|text| name(&field(&place, "name"), text, &pools, report));
-        let devices = devices(
-            &field(&place, "devices"),
-            given.devices.as_deref(),
-            &mut disks,
-            report,
-        );
+        let disks = disks.of(&place, given, report);
         let thin = given
             .thin
             .as_ref()
-            .map(|given| thin(&field(&place, "thin"), given, report));
+            .map(|given| thin::check(&field(&place, "thin"), given, report));
         let group = match (&given.volume_group, &name) {
             (Some(text), _) => group(&field(&place, "volumeGroup"), text, &pools, report),
             (None, Some(name)) => Some(format!("ingot-{name}")),
             (None, None) => None,
         };
-        if let (Some(name), Some(volume_group), Some(devices)) = (name, group, devices)
+        if let (Some(name), Some(volume_group), Some((devices, serials))) = (name, group, disks)
             && !matches!(thin, Some(None))
         {
             pools.push(Pool {
                 name,
                 volume_group,
                 devices,
+                serials,
+                erase: given.erase,
                 thin: thin.flatten(),
             });
         }
@@ -105,77 +122,4 @@ fn group(place: &str, text: &str, pools: &[Pool], report: &mut Report) -> Option
         return None;
     }
     Some(text.into())
-}
-
-fn devices(
-    place: &str,
-    given: Option<&[Option<String>]>,
-    disks: &mut Vec<String>,
-    report: &mut Report,
-) -> Option<Vec<String>> {
-    let given = given?;
-    if given.is_empty() {
-        report.error(
-            place,
-            "the pool has no disk",
-            "list at least one, such as `/dev/disk/by-id/wwn-0x5000c500a1b2c3d4`",
-        );
-        return None;
-    }
-    let mut devices = Vec::new();
-    for (index, disk) in given.iter().enumerate() {
-        let (place, Some(disk)) = (item(place, index), disk) else {
-            continue;
-        };
-        let lasting = ["/dev/disk/by-", "/dev/mapper/"];
-        if !lasting.iter().any(|start| disk.starts_with(start)) || disk.contains("/../") {
-            report.error(
-                &place,
-                format!("`{}` may be another disk after a reboot", crate::tree::shorten(disk)),
-                "name it by its link below /dev/disk/by-id: `ls -l /dev/disk/by-id` on the server shows all",
-            );
-        } else if disks.contains(disk) {
-            report.error(
-                &place,
-                format!("`{disk}` is listed a second time"),
-                "a disk belongs to one pool",
-            );
-        } else {
-            disks.push(disk.clone());
-            devices.push(disk.clone());
-        }
-    }
-    (devices.len() == given.len()).then_some(devices)
-}
-
-fn thin(place: &str, given: &spec::Thin, report: &mut Report) -> Option<Thin> {
-    let size = given.size.as_deref().and_then(|text| {
-        let place = field(place, "size");
-        let good = UNITS.iter().any(|unit| {
-            let number = text.strip_suffix(unit).map(str::trim_end);
-            number.is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0))
-        });
-        if !good {
-            report.error(
-                &place,
-                format!("`{}` is not a size", crate::tree::shorten(text)),
-                "write a whole number and one of MiB, GiB, TiB, such as 100GiB",
-            );
-        }
-        good.then(|| text.to_owned())
-    });
-    let ratio = given.ratio.unwrap_or(1.0);
-    if !(0.1..=100.0).contains(&ratio) {
-        report.error(
-            &field(place, "ratio"),
-            format!("{ratio} is not a ratio that a pool can keep"),
-            "write a number from 0.1 to 100; 1 promises only what is there",
-        );
-        return None;
-    }
-    Some(Thin {
-        pool: "thin".into(),
-        size: size?,
-        guard: Guard { ratio },
-    })
 }

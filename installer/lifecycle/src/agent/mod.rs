@@ -12,6 +12,7 @@ pub mod gather;
 pub mod kube;
 pub mod kubelet;
 pub mod lease;
+mod mistake;
 pub mod protocol;
 pub mod reset;
 pub mod serve;

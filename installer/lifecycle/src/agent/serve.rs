@@ -3,7 +3,7 @@
 use super::blobs::BlobStore;
 use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
-use super::{authority, certificates, gather, kube, kubelet, reset, states, storage};
+use super::{authority, certificates, gather, kube, kubelet, mistake, reset, states, storage};
 use crate::facts::Membership;
 use crate::paths;
 use std::io;
@@ -25,35 +25,43 @@ pub async fn serve(
     let mut held: Option<Lease> = None;
     let mut listeners: Vec<TcpListener> = Vec::new();
     while let Some(request) = receive::<Request>(input).await? {
-        let reply = match request {
-            Request::PutBlob { digest, size } => done(
-                BlobStore::of_host()
-                    .put(&digest, size, input)
-                    .await
-                    .map(|()| 1)
-                    .map_err(|error| error.to_string()),
-            ),
-            Request::Lease { holder } => {
-                let taken = blocking(move || {
-                    Lease::take(Path::new(paths::LEASE), &holder, None).map_err(|e| e.to_string())
-                });
-                done(taken.await.map(|lease| {
-                    held = Some(lease);
-                    0
-                }))
-            }
-            Request::Listen { ports } => {
-                listeners.clear();
-                for port in ports {
-                    // A port that is taken is reported by the facts; here it only serves reachability.
-                    if let Ok(listener) = TcpListener::bind(("0.0.0.0", port)).await {
-                        listeners.push(listener);
-                    }
+        let answered = mistake::caught(async {
+            Ok::<_, io::Error>(match request {
+                Request::PutBlob { digest, size } => done(
+                    BlobStore::of_host()
+                        .put(&digest, size, input)
+                        .await
+                        .map(|()| 1)
+                        .map_err(|error| error.to_string()),
+                ),
+                Request::Lease { holder } => {
+                    let taken = blocking(move || {
+                        Lease::take(Path::new(paths::LEASE), &holder, None)
+                            .map_err(|e| e.to_string())
+                    });
+                    done(taken.await.map(|lease| {
+                        held = Some(lease);
+                        0
+                    }))
                 }
-                done(Ok(listeners.len()))
-            }
-            Request::Apply { states, settings } => apply(states, settings, output).await?,
-            other => answer(other).await,
+                Request::Listen { ports } => {
+                    listeners.clear();
+                    for port in ports {
+                        // A port that is taken is reported by the facts; here it only serves reachability.
+                        if let Ok(listener) = TcpListener::bind(("0.0.0.0", port)).await {
+                            listeners.push(listener);
+                        }
+                    }
+                    done(Ok(listeners.len()))
+                }
+                Request::Apply { states, settings } => apply(states, settings, output).await?,
+                other => answer(other).await,
+            })
+        });
+        let reply = match answered.await {
+            Ok(reply) => reply?,
+            // The driver says that it is ours, and ends with the exit code of that.
+            Err(reason) => Reply::Invalid { reason },
         };
         send(output, &reply).await?;
     }
@@ -72,8 +80,7 @@ fn done(result: Result<usize, String>) -> Reply {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
-    tokio::task::spawn_blocking(work)
-        .await
+    mistake::passed_on(tokio::task::spawn_blocking(work).await)
         .map_err(|error| format!("the agent's work was stopped: {error}"))?
 }
 
@@ -97,7 +104,7 @@ async fn apply(
             gone = send(output, &Reply::Event { event }).await.err();
         }
     }
-    let result = work.await.map_err(io::Error::other)?;
+    let result = mistake::passed_on(work.await).map_err(io::Error::other)?;
     if let Some(error) = gone {
         return Err(error);
     }

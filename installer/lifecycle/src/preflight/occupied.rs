@@ -23,6 +23,9 @@ fn needed(node: &Node) -> Vec<(u16, &'static str)> {
         (10249, "kube-proxy"),
         (paths::BALANCER_PORT, "the load balancer"),
     ];
+    if !node.pools.is_empty() {
+        all.push((paths::STORAGE_METRICS_PORT, "the storage agent"));
+    }
     if node.is_control_plane() {
         all.extend([
             (paths::API_PORT, "the API server"),
@@ -39,7 +42,7 @@ fn needed(node: &Node) -> Vec<(u16, &'static str)> {
 
 /// Whether a program is one of ours that may hold our ports after an interrupted run.
 fn ours(program: &str) -> bool {
-    const OURS: [&str; 10] = [
+    const OURS: [&str; 11] = [
         "ingot",
         "kubelet",
         "kube-proxy",
@@ -50,6 +53,7 @@ fn ours(program: &str) -> bool {
         "kube-scheduler",
         "containerd",
         "flanneld",
+        "lvm-csi-driver",
     ];
     // An agent is called by its digest, as far as the kernel keeps names.
     OURS.contains(&program) || program.starts_with("ingot-")

@@ -136,7 +136,7 @@ fn of_place(joined: &Joined<'_>, node: &str, pool: &str) -> Vec<Finding> {
         None => all.push(finding(
             Severity::Inaccessible,
             format!("node {node} is not in the cluster; the volume is on its disks"),
-            "bring the node back: ingot apply",
+            "bring the node back: ingot apply; if it is gone for good: ingot volume orphans",
         )),
         Some(found) => {
             if let Some(reason) = found.unready() {

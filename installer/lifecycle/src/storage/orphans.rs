@@ -6,6 +6,7 @@ use super::{Objects, order, restore};
 use jiff::SignedDuration;
 use told::step;
 
+mod lost;
 mod told;
 
 pub use told::{Orphan, OrphanKind, OrphanList, Step};
@@ -127,6 +128,9 @@ fn is_old(joined: &Joined<'_>, volume: &Volume) -> bool {
 }
 
 fn volume(joined: &Joined<'_>, volume: &Volume) -> Option<Orphan> {
+    if lost::is_lost(joined, volume) {
+        return Some(lost::volume(joined, volume));
+    }
     let owned = joined.persistent(&volume.id()).is_some();
     if owned || volume.spec.deleting || !is_old(joined, volume) {
         return None;
@@ -209,6 +213,9 @@ fn persistent_volume(joined: &Joined<'_>, pv: &PersistentVolume) -> Option<Orpha
 }
 
 fn snapshot(joined: &Joined<'_>, snapshot: &Volume) -> Option<Orphan> {
+    if lost::is_lost(joined, snapshot) {
+        return Some(lost::snapshot(joined, snapshot));
+    }
     // Without that kind nothing can be said of any.
     let unknown = joined.objects.absent.contains(&Kind::VolumeSnapshotContent);
     let owned = joined.content(&snapshot.id()).is_some();

@@ -76,6 +76,30 @@ async fn what_was_in_a_group_that_is_given_up_can_be_deleted() {
     }
 }
 
+/// As `ingot volume orphans` has it for a node that is not in the cluster any more.
+#[tokio::test]
+async fn what_a_node_had_that_is_gone_can_be_deleted_and_is_kept_if_it_returns() {
+    let sim = Arc::new(Sim::new(disks()));
+    let store = Arc::new(MemoryStore::default());
+    let mut bed = Bed::over(Arc::clone(&sim), store.clone(), Fuse::default()).impatient();
+    bed.agent.prepare_pools().await;
+    let volume = bed.create(create("db", GIB, &[("pool", "thin")])).await;
+    let id = volume.expect("created").volume_id;
+    bed.kill().await;
+    let error = bed.delete(&id).await.expect_err("nobody is there to do it");
+    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    for (key, stored) in store.list(ObjectKind::Volume).await.expect("in memory") {
+        store.delete(&key, stored.version).await.expect("removed");
+    }
+    bed.delete(&id).await.expect("nothing is left to wait for");
+    let bed = Bed::over(sim, store.clone(), Fuse::default());
+    bed.agent.settle().await.expect("settles");
+    let pools = store.list(ObjectKind::Pool).await.expect("in memory");
+    let kept = pools.iter().filter_map(|(_, stored)| stored.object.pool());
+    let kept: usize = kept.map(|pool| pool.quarantined.len()).sum();
+    assert_eq!(kept, 1, "{pools:?}");
+}
+
 #[test]
 fn a_group_is_used_or_given_up() {
     let mut both = config("node-1");

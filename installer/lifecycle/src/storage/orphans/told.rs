@@ -18,6 +18,10 @@ pub enum OrphanKind {
     Snapshot,
     /// A VolumeSnapshotContent without Snapshot object.
     SnapshotContent,
+    /// A Volume object of a node that is not in the cluster.
+    LostVolume,
+    /// A Snapshot object of a node that is not in the cluster.
+    LostSnapshot,
 }
 
 impl OrphanKind {
@@ -28,6 +32,8 @@ impl OrphanKind {
             Self::PersistentVolume => "PersistentVolume without volume",
             Self::Snapshot => "snapshot without VolumeSnapshotContent",
             Self::SnapshotContent => "VolumeSnapshotContent without snapshot",
+            Self::LostVolume => "volume without its node",
+            Self::LostSnapshot => "snapshot without its node",
         }
     }
 }

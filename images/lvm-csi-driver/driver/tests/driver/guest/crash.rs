@@ -9,7 +9,7 @@
 //! `INGOT_CRASH_LIVES` says in how many lives, or `all`; fewer than there are points choose evenly.
 //! All points, with power cuts as well, are met on the simulator: `tests/driver/crash.rs`.
 
-use super::{Node, Outcome, asked_for, pool, staging, target};
+use super::{Node, Outcome, RECORDS, asked_for, pool, staging, target};
 use crate::bed::request::{GIB, create, mount};
 use ingot_csi_proto::v1;
 use ingot_harness::guest::GuestSpec;
@@ -230,6 +230,14 @@ impl<'a> Life<'a> {
             while node.deaths()? < before + more {
                 if Instant::now() >= end {
                     return Err(format!("{what}: nobody died").into());
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            // The tag of a filesystem follows by itself; its points are those of the request before,
+            // not of the one after, on a slow machine and on a fast one.
+            while node.succeeds(&format!("ls -A {RECORDS} | grep -q ."))? {
+                if Instant::now() >= end {
+                    return Err(format!("{what}: a tag does not follow its record").into());
                 }
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }

@@ -35,6 +35,9 @@ pub const SOON: Duration = Duration::from_secs(180);
 /// The port of the agent's metrics in the machine.
 const METRICS: u16 = 9090;
 
+/// Where it is written down which volumes have a filesystem until their tags say so.
+const RECORDS: &str = "/var/lib/ingot/formatted";
+
 /// Where pods have their volumes.
 const PODS: &str = "/root/pods";
 
@@ -93,7 +96,7 @@ impl Node {
             ),
         )?;
         let agent = unit(
-            "agent --config /root/storage.yaml --records /var/lib/ingot/formatted",
+            &format!("agent --config /root/storage.yaml --records {RECORDS}"),
             variables,
         );
         // Emulated, each command of LVM takes a second.

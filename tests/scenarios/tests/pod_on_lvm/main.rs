@@ -3,6 +3,8 @@
 //! The control plane is a host in a namespace, the worker a virtual machine with a kernel and disks of
 //! its own. Runs only with INGOT_HOST_TESTS=1 and INGOT_GUEST_TESTS=1.
 
+mod features;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use ingot_harness::guest::{DiskSpec, GuestSpec};
 use ingot_scenarios::cluster::{Cluster, Member};
 use ingot_scenarios::volume::Volumes;
 use ingot_scenarios::{Stage, air_gap, wait, workload};
+use serde_json::json;
 
 const CONTROL_PLANE: &[Member] = &[Member {
     name: "cp-1",
@@ -30,17 +33,22 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     let cluster = Cluster::bare(&stage, "lvm", CONTROL_PLANE);
     let mut spec = GuestSpec::new("worker-1").with_disks(2, 10 << 30);
     spec.memory_mib = 2048;
-    let disks: Vec<String> = spec.disks.iter().map(DiskSpec::path).collect();
+    let by_name = DiskSpec::path(&spec.disks[0]);
+    let by_serial = spec.disks[1].serial.clone();
+    let used = DiskSpec::path(&spec.disks[1]);
     let worker = cluster
         .lab
         .add_guest(spec, &|line| println!("  {line}"))
         .expect("a virtual machine");
     let address = worker.ssh_address().expect("an address").ip();
+    // The second disk was somebody's; the file says that it may be emptied.
+    features::on(&worker, &format!("mkfs.ext4 -q -F {used} 1G"));
     let mut yaml = std::fs::read_to_string(cluster.config()).expect("cluster.yaml");
     yaml.push_str(&format!(
         "    - name: worker-1\n      address: {address}\n      roles: [worker]\n      storage:\n        pools:\n          \
-         - name: data\n            devices: [{}]\n            thin: {{ size: 15GiB, ratio: 2 }}\n",
-        disks.join(", ")
+         - name: data\n            devices: [{by_name}]\n            serials: [{by_serial}]\n            \
+         thin: {{ size: 15GiB, ratio: 2, metadata: 64MiB, stop: 0.9, extend: 0.8, step: 0.1 }}\n        \
+         wipe: [{by_serial}]\n"
     ));
     std::fs::write(cluster.config(), yaml).expect("cluster.yaml");
 
@@ -51,7 +59,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     kubectl.nodes_are_ready(&["cp-1", "worker-1"], Duration::from_secs(5));
     let volumes = Volumes::new(&kubectl, workload::image(&air_gap::bundle(&stage)));
 
-    volumes.claim("data", "1Gi", None);
+    volumes.claim("data", "1Gi", &json!({}));
     volumes.run("smith", "data");
     volumes.shell("smith", "echo molten > /data/iron && /usr/bin/sync");
     volumes.delete("pod", "smith");
@@ -80,13 +88,18 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
 
     cluster.told(&["volume", "snapshot", "kube-system/data", "--name", "before"]);
     volumes.shell("smith", "echo cold > /data/iron && /usr/bin/sync");
-    volumes.claim("again", "2Gi", Some("before"));
+    volumes.claim("again", "2Gi", &Volumes::from_snapshot("before"));
     volumes.run("apprentice", "again");
     assert_eq!(
         volumes.shell("apprentice", "/usr/bin/cat /data/iron"),
         "molten\n"
     );
     assert_eq!(volumes.shell("smith", "/usr/bin/cat /data/iron"), "cold\n");
+
+    features::the_agent_tells_of_itself(&worker);
+    features::an_encrypted_volume_with_limits(&cluster, &volumes, &worker);
+    features::a_volume_for_the_life_of_a_pod(&volumes);
+    features::a_snapshot_of_two_claims_at_once(&cluster, &volumes);
 
     kubectl.ok(&[
         "drain",
