@@ -51,12 +51,13 @@ fn hosts_that_do_not_reach_each_other() {
     let (plane, worker) = (cluster.host("cp-1"), cluster.host("worker-1"));
     nft(&worker, &refusing("tcp dport 10250 drop"));
     nft(&plane, &refusing("tcp dport 6443 reject with tcp reset"));
+    nft(&plane, "add rule inet site in udp dport 8472 drop\n");
     let run = cluster.ingot(&["bootstrap"]).ended_with(3);
     let end = run.end();
     assert_eq!(
         end["failure"]["message"].as_str().expect("a message"),
         format!(
-            "2 problems on the hosts, nothing was changed:\n  cp-1: [reachability] cannot reach {} on TCP port 10250 (no answer within 3 s); open the port between the nodes (see the list of ports in the guide)\n  worker-1: [reachability] cannot reach {} on TCP port 6443 (Connection refused (os error 111)); open the port between the nodes (see the list of ports in the guide)",
+            "3 problems on the hosts, nothing was changed:\n  cp-1: [reachability] cannot reach {0} on TCP port 10250 (no answer within 3 s); open the port between the nodes (see the list of ports in the guide)\n  worker-1: [reachability] cannot reach {1} on TCP port 6443 (Connection refused (os error 111)); open the port between the nodes (see the list of ports in the guide)\n  worker-1: [reachability] cannot reach {1} on UDP port 8472 (no answer within 3 s); open the port between the nodes (see the list of ports in the guide)",
             worker.address(),
             plane.address()
         )

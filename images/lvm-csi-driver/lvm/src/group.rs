@@ -93,10 +93,18 @@ impl Lv {
             .as_ref()
             .is_some_and(|health| health.contains(PARTIAL))
     }
+
+    /// Whether the kernel has given the thin pool up, or the pool under the thin volume.
+    pub fn failed(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health == FAILED)
+    }
 }
 
 /// What LVM says of a volume of which a part is missing.
 pub(crate) const PARTIAL: &str = "partial";
+
+/// What LVM says of a thin pool that the kernel has given up, and of its volumes (lvs(8), lv_attr, F).
+const FAILED: &str = "failed";
 
 impl Group {
     /// The disk of that name: its path, another path that leads to it, or its serial number.

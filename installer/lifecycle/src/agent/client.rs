@@ -1,6 +1,7 @@
 //! The driver's end of a conversation with an agent.
 
 use super::protocol::{HostPlan, Reply, Request, receive, send};
+use super::reach::Port;
 use crate::error::Failure;
 use crate::facts::Facts;
 use futures::FutureExt;
@@ -112,20 +113,23 @@ impl Session {
     /// When the connection breaks.
     pub async fn unreached(
         &mut self,
-        peers: Vec<(IpAddr, u16)>,
-    ) -> Result<Vec<(IpAddr, u16, String)>, Failure> {
+        peers: Vec<(IpAddr, Port)>,
+    ) -> Result<Vec<(IpAddr, Port, String)>, Failure> {
         match self.ask(&Request::Reach { peers }).await? {
             Reply::Unreached { peers } => Ok(peers),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// Opens ports for the reachability check; an empty list closes them.
+    /// Opens ports for the reachability check and closes others; those that answer now.
     ///
     /// # Errors
     /// When the connection breaks.
-    pub async fn listen(&mut self, ports: Vec<u16>) -> Result<(), Failure> {
-        self.done(&Request::Listen { ports }).await.map(drop)
+    pub async fn listen(&mut self, ports: Vec<Port>) -> Result<Vec<Port>, Failure> {
+        match self.ask(&Request::Listen { ports }).await? {
+            Reply::Listening { open } => Ok(open),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Takes the lease of the host; it is held until the session ends.

@@ -14,6 +14,7 @@ pub mod kubelet;
 pub mod lease;
 mod mistake;
 pub mod protocol;
+pub mod reach;
 pub mod reset;
 pub mod serve;
 pub mod states;

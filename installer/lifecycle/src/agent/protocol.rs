@@ -5,6 +5,7 @@
 //! number of [`Reply::Event`]s and then one other [`Reply`]. Both ends are the same program, checked by
 //! digest before a session begins, so the format needs no versions.
 
+use super::reach::Port;
 use crate::facts::{Facts, Membership};
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
 use ingot_bundle::Digest;
@@ -28,9 +29,9 @@ pub enum Request {
     /// The host's facts; `measure_disk` also measures the disk, which takes a second.
     Facts { measure_disk: bool },
     /// Whether these addresses and ports can be reached from this host.
-    Reach { peers: Vec<(IpAddr, u16)> },
-    /// Opens these ports for the reachability check, until the next request.
-    Listen { ports: Vec<u16> },
+    Reach { peers: Vec<(IpAddr, Port)> },
+    /// Opens these ports for the reachability check, until the next such request.
+    Listen { ports: Vec<Port> },
     /// Takes the lease of this host, or says who has it.
     Lease { holder: String },
     /// Which of these blobs the host lacks.
@@ -144,7 +145,11 @@ pub enum Reply {
     },
     /// The peers that could not be reached, with the reason.
     Unreached {
-        peers: Vec<(IpAddr, u16, String)>,
+        peers: Vec<(IpAddr, Port, String)>,
+    },
+    /// The ports that answer now.
+    Listening {
+        open: Vec<Port>,
     },
     Missing {
         digests: Vec<Digest>,

@@ -3,15 +3,15 @@
 use super::blobs::BlobStore;
 use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
-use super::{authority, certificates, gather, kube, kubelet, mistake, reset, states, storage};
+use super::reach::Listening;
+use super::{
+    authority, certificates, gather, kube, kubelet, mistake, reach, reset, states, storage,
+};
 use crate::facts::Membership;
 use crate::paths;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 /// Serves requests from `input` until it ends.
@@ -23,7 +23,7 @@ pub async fn serve(
     output: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     let mut held: Option<Lease> = None;
-    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut listening = Listening::default();
     while let Some(request) = receive::<Request>(input).await? {
         let answered = mistake::caught(async {
             Ok::<_, io::Error>(match request {
@@ -45,14 +45,9 @@ pub async fn serve(
                     }))
                 }
                 Request::Listen { ports } => {
-                    listeners.clear();
-                    for port in ports {
-                        // A port that is taken is reported by the facts; here it only serves reachability.
-                        if let Ok(listener) = TcpListener::bind(("0.0.0.0", port)).await {
-                            listeners.push(listener);
-                        }
-                    }
-                    done(Ok(listeners.len()))
+                    listening = Listening::default();
+                    let open = listening.open(ports).await;
+                    Reply::Listening { open }
                 }
                 Request::Apply { states, settings } => apply(states, settings, output).await?,
                 other => answer(other).await,
@@ -125,7 +120,7 @@ async fn answer(request: Request) -> Reply {
             .await
         }
         Request::Reach { peers } => Ok(Reply::Unreached {
-            peers: unreached(peers).await,
+            peers: reach::unreached(peers).await,
         }),
         Request::MissingBlobs { digests } => {
             let store = BlobStore::of_host();
@@ -204,21 +199,4 @@ fn join(membership: &Membership) -> Result<usize, String> {
     })
     .map_err(|error| format!("cannot write {}: {error}", paths::MEMBERSHIP))?;
     Ok(1)
-}
-
-/// The peers that do not answer on their port, all asked at once.
-async fn unreached(peers: Vec<(IpAddr, u16)>) -> Vec<(IpAddr, u16, String)> {
-    let asked = peers.into_iter().map(|(address, port)| async move {
-        let connect = TcpStream::connect(SocketAddr::new(address, port));
-        match tokio::time::timeout(Duration::from_secs(3), connect).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some((address, port, error.to_string())),
-            Err(_) => Some((address, port, "no answer within 3 s".into())),
-        }
-    });
-    futures::future::join_all(asked)
-        .await
-        .into_iter()
-        .flatten()
-        .collect()
 }

@@ -1,11 +1,13 @@
 //! Judges the hosts by their facts and by what they reach of each other; everything is reported at once.
 
+use crate::agent::reach::Port;
 use crate::driver::Driver;
 use crate::error::Failure;
 use crate::event::Event;
 use crate::preflight::{Finding, Severity, judge};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs the phase.
 ///
@@ -67,44 +69,45 @@ async fn reachability(driver: &mut Driver) -> Vec<Finding> {
     if driver.machines.len() < 2 || !driver.machines.values().any(fresh) {
         return Vec::new();
     }
-    let ports = |machine: &crate::Machine| crate::preflight::peer_ports(&machine.node);
-    let peers: Vec<(String, IpAddr, Vec<u16>)> = driver
-        .machines
-        .iter()
-        .filter(|(_, machine)| fresh(machine))
-        .map(|(name, machine)| (name.clone(), machine.node.address, ports(machine)))
-        .collect();
+    let cluster = driver.cluster.clone();
+    let opened: Mutex<Vec<(String, IpAddr, Port)>> = Mutex::default();
     driver
         .each(
             "preflight",
             |_| true,
             async |machine| {
-                if machine.facts.membership.is_none() {
-                    machine
-                        .session
-                        .listen(crate::preflight::peer_ports(&machine.node))
-                        .await?;
+                if !fresh(machine) {
+                    return Ok(0);
                 }
+                let ports = crate::preflight::peer_ports(&cluster, &machine.node);
+                let open = machine.session.listen(ports).await?;
+                let (name, address) = (machine.node.name.to_string(), machine.node.address);
+                let all = open.into_iter().map(|port| (name.clone(), address, port));
+                opened
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend(all);
                 Ok(0)
             },
         )
         .await;
-    let found = std::sync::Mutex::new(Vec::new());
+    let peers = opened.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let found = Mutex::new(Vec::new());
     driver
         .each("preflight", |_| true, async |machine| {
             let own = machine.node.name.to_string();
             let asked = peers
                 .iter()
-                .filter(|(name, _, _)| *name != own)
-                .flat_map(|(_, address, ports)| ports.iter().map(|port| (*address, *port)))
+                .filter(|(name, ..)| *name != own)
+                .map(|(_, address, port)| (*address, *port))
                 .collect();
             for (address, port, reason) in machine.session.unreached(asked).await? {
                 let message = format!(
-                    "cannot reach {address} on TCP port {port} ({reason}); open the port between the nodes (see the list of ports in the guide)"
+                    "cannot reach {address} on {port} ({reason}); open the port between the nodes (see the list of ports in the guide)"
                 );
                 let finding =
                     Finding { check: "reachability", node: Some(own.clone()), severity: Severity::Error, message };
-                found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(finding);
+                found.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
             }
             Ok(0)
         })
@@ -113,10 +116,8 @@ async fn reachability(driver: &mut Driver) -> Vec<Finding> {
         .each(
             "preflight",
             |_| true,
-            async |machine| machine.session.listen(Vec::new()).await.map(|()| 0),
+            async |machine| machine.session.listen(Vec::new()).await.map(|_| 0),
         )
         .await;
-    found
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,18 +1,26 @@
 //! What is on the host already: listeners, another Kubernetes, another cluster of ours.
 
 use super::{AllFacts, Finding, error};
+use crate::agent::reach::Port;
 use crate::facts::Fixed;
 use crate::paths;
-use ingot_cluster::{Cluster, Node};
+use ingot_cluster::{Backend, Cluster, Node};
 
-/// TCP ports that other nodes must reach, and so are probed between nodes.
-pub fn peer_ports(node: &Node) -> Vec<u16> {
+/// Ports that other nodes must reach, and so are probed between nodes.
+pub fn peer_ports(cluster: &Cluster, node: &Node) -> Vec<Port> {
+    let mut all = vec![Port::Tcp(10250)];
     if node.is_control_plane() {
-        vec![paths::API_PORT, 2379, 2380, 10250, paths::REGISTRY_PORT]
-    } else {
-        vec![10250]
+        let only = [paths::API_PORT, 2379, 2380, paths::REGISTRY_PORT];
+        all.extend(only.map(Port::Tcp));
     }
+    if cluster.network.backend == Backend::Vxlan {
+        all.push(Port::Udp(VXLAN_PORT));
+    }
+    all
 }
+
+/// Where flannel's tunnels end, unless it is told otherwise (flannel's documentation, backends, VXLAN).
+const VXLAN_PORT: u16 = 8472;
 
 /// TCP ports that must be free on the node, with their user.
 fn needed(node: &Node) -> Vec<(u16, &'static str)> {

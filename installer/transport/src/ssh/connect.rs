@@ -79,12 +79,15 @@ pub(super) async fn session(
 }
 
 async fn tcp(target: &SshTarget) -> Result<TcpStream, TransportError> {
-    let found = tokio::net::lookup_host((target.host.as_str(), target.port))
-        .await
-        .map_err(|source| TransportError::Resolve {
-            name: target.host.clone(),
-            source,
-        })?;
+    let named = |source| TransportError::Resolve {
+        name: target.host.clone(),
+        source,
+    };
+    // Where no name server answers, the resolver of the machine takes half a minute to say so.
+    let asked = tokio::net::lookup_host((target.host.as_str(), target.port));
+    let asked = timeout(target.timeout, asked).await;
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no name server answers");
+    let found = asked.map_err(late).and_then(|found| found).map_err(named)?;
     let stream = first_that_answers(target, found.collect()).await?;
     let _ = stream.set_nodelay(true);
     Ok(stream)

@@ -11,7 +11,8 @@ pub(super) const METADATA_MOST: Bytes = Bytes::gib(15);
 pub(super) fn next(group: &Group, pool: &PoolConfig) -> Option<Command> {
     let thin = pool.thin.as_ref()?;
     let lv = group.lv(&thin.pool)?;
-    let usage = lv.thin?;
+    // Of one that has failed LVM reports that all of it is full.
+    let usage = lv.thin.filter(|_| !lv.failed())?;
     // LVM enlarges nothing there meanwhile.
     if group.pvs.iter().any(|pv| pv.missing) {
         return None;
@@ -149,6 +150,9 @@ mod tests {
         let mut less = group(0.9, 0.9, of, free);
         less.pvs[0].missing = true;
         assert_eq!(size(next(&less, &pool())), None);
+        let mut failed = group(1.0, 1.0, of, free);
+        failed.lvs[0].health = Some("failed".into());
+        assert_eq!(size(next(&failed, &pool())), None);
         // Metadata that cannot grow any more keeps no data from growing.
         let most = Bytes::gib(15);
         assert_eq!(grown(0.9, 0.9, most, free), Some(("data", Bytes::gib(12))));

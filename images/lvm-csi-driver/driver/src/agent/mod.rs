@@ -17,6 +17,7 @@ mod perform;
 mod pools;
 mod remains;
 mod reserve;
+mod restart;
 mod run;
 mod together;
 
@@ -25,6 +26,7 @@ pub use formatted::FormatRecords;
 pub use inventory::{Inventory, Located};
 pub use members::DiskNote;
 pub(crate) use members::{missing as missing_disks, protected};
+pub(crate) use restart::failure;
 
 use crate::config::{NodeConfig, PoolConfig};
 use crate::store::Store;

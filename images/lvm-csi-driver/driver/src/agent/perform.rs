@@ -1,7 +1,7 @@
 //! Carries out the commands of the state machine: on the disk through LVM, or in the object store.
 
-use super::Agent;
 use super::actor::failure;
+use super::{Agent, restart};
 use crate::object::{Origin, Volume, VolumeId, lv_name};
 use crate::store::StoreError;
 use ingot_lvm::{Command as Lvm, Group, Layout, Lv, LvmError, NewLv, Space, TagChange, Tags};
@@ -216,6 +216,10 @@ impl Agent {
             return Ok(());
         };
         let group = self.inventory.group(&volume.vg).await.map_err(lvm)?;
+        let configured = self.pool_of(&volume.vg);
+        if let Some(failure) = configured.and_then(|pool| restart::failure(pool, &group)) {
+            return Err((Failure::Transient, failure));
+        }
         let guard = self.thin_guard(&volume.vg);
         let space = Space::of(&group, Some(pool));
         let room = space.largest(&volume.layout, guard);

@@ -2,7 +2,7 @@
 //! is in [`super::making`].
 
 use super::reserve::lent;
-use super::{Agent, growth, members};
+use super::{Agent, growth, members, restart};
 use crate::config::PoolConfig;
 use crate::object::{Ailing, Key, NodePool, Object, ObjectKind, Quarantined};
 use crate::store::StoreError;
@@ -64,6 +64,9 @@ impl Agent {
     async fn guard_thin(&self, pool: &PoolConfig) {
         let vg = &pool.volume_group;
         let mut group = self.inventory.refresh(vg).await;
+        if self.restart_failed(pool).await {
+            group = self.inventory.group(vg).await;
+        }
         // Metadata and data, each at most once a round.
         for _ in 0..2 {
             let found = group.as_ref().ok();
@@ -187,6 +190,7 @@ impl Agent {
                 status.ailing = Ailing::of(&group);
                 status.missing = members::missing(pool, &group);
                 let trouble = known.or(lacking).or_else(|| members::protected(&group));
+                let trouble = trouble.or_else(|| restart::failure(pool, &group));
                 status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));
             }
             Err(error) => {

@@ -146,6 +146,8 @@ impl Agent {
             }
             let returned = self.inventory.returned(vg).await;
             if returned {
+                // What its thin pool met meanwhile the kernel does not forget by itself.
+                self.restart_failed(pool).await;
                 // Should the store not answer, everything is looked at in some minutes.
                 let _ = self.settle_group(vg).await;
             }

@@ -5,7 +5,7 @@ use super::{NodeService, content_device};
 use crate::agent::Located;
 use crate::parameters;
 use crate::problem::Problem;
-use ingot_lvm::{Command, Filesystem, Found, LvmError, Mount};
+use ingot_lvm::{Command, Filesystem, Found, LvmError};
 use ingot_volume_brain::FilesystemTag;
 use ingot_volume_brain::format::{Refusal, Signature, Step, next};
 use std::collections::HashMap;
@@ -145,33 +145,20 @@ impl NodeService {
         let (Err(error @ LvmError::Failed { .. }), Some(pool)) = (&opened, &located.lv.pool) else {
             return Ok(opened?);
         };
-        let (vg, inventory) = (&device.vg, &self.agent.inventory);
-        let wait = || {
-            Problem::Unavailable(format!(
-                "{error}; if its disk was away, thin pool {vg}/{pool} has to be begun anew, which is done as soon as no pod has a volume of it: end those that still have one"
-            ))
-        };
-        // LVM sees no use in a raw volume that a pod has and does not hold open just now.
-        let group = inventory.group(vg).await?;
-        let inside = |mount: &Mount| {
-            let lv = group.lv(&mount.device.lv);
-            mount.device.vg == *vg && lv.is_some_and(|lv| lv.pool.as_ref() == Some(pool))
-        };
-        if self.agent.executor.mounts().await?.iter().any(inside) {
-            return Err(wait());
-        }
-        let deactivate = Command::Deactivate {
-            vg: vg.clone(),
-            pool: pool.clone(),
-        };
-        match inventory.change_and_read(vg, deactivate).await {
-            Err(LvmError::InUse { .. }) => return Err(wait()),
+        let vg = &device.vg;
+        match self.agent.restart(vg, pool).await {
+            Err(LvmError::InUse { .. }) => {
+                return Err(Problem::Unavailable(format!(
+                    "{error}; if its disk was away, thin pool {vg}/{pool} has to be begun anew, which is done as soon as no pod has a volume of it: end those that still have one"
+                )));
+            }
             ended => ended?,
         }
         let activate = Command::Activate {
             vg: vg.clone(),
             lv: device.lv.clone(),
         };
+        let inventory = &self.agent.inventory;
         Ok(inventory.change_and_read(vg, activate).await?)
     }
 

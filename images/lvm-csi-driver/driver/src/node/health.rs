@@ -1,7 +1,7 @@
 //! The health requests of CSI 1.13 on a node: what LVM and the queues know.
 
 use super::{NodeService, named};
-use crate::agent::{missing_disks, protected};
+use crate::agent::{failure, missing_disks, protected};
 use crate::health::{Findings, entry, severity};
 use crate::object::ailment;
 use crate::problem::Problem;
@@ -89,6 +89,14 @@ impl NodeService {
                             "DiskReadOnly",
                             text,
                         );
+                    }
+                    if let Some(text) = failure(pool, &group) {
+                        say(
+                            StorageHealthErrorType::StorageUnreachable,
+                            "PoolFailed",
+                            text,
+                        );
+                        continue;
                     }
                     let full = pool.thin.as_ref().and_then(|thin| {
                         let usage = group.lv(&thin.pool)?.thin?;

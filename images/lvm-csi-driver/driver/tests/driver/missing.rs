@@ -5,7 +5,7 @@ use crate::bed::Bed;
 use crate::bed::health::{health, kinds_on_node, node_health};
 use crate::bed::request::{GIB, block, create, mount};
 use ingot_csi_proto::v1;
-use ingot_lvm::Kind;
+use ingot_lvm::{Backend, Command, Kind, Reply};
 use ingot_lvm_csi::object::VolumeId;
 use ingot_volume_brain::{LvName, VgName};
 use tonic::Code;
@@ -213,4 +213,47 @@ async fn a_thin_pool_whose_disk_was_away_is_begun_anew_as_soon_as_no_pod_has_a_v
     bed.unstage(&raw, two.path()).await.expect("unstaged");
     stage().await.expect("staged again");
     begin().await;
+}
+
+/// Nobody has to ask for it: what the pool lacked is there again.
+#[tokio::test]
+async fn a_thin_pool_that_failed_is_told_as_such_and_begun_anew_by_itself() {
+    let bed = Bed::new();
+    let folder = tempfile::tempdir().expect("a directory");
+    bed.agent.prepare_pools().await;
+    let (thin, class) = (vg("ingot-thin"), [("pool", "thin")]);
+    let made = bed.create(create("v", GIB, &class)).await;
+    let id = made.expect("created").volume_id;
+    let stage = async || bed.stage(&id, folder.path(), &mount("")).await;
+    stage().await.expect("staged");
+    let size = || match bed.sim.run(&Command::Scan(thin.clone())) {
+        Ok(Reply::Group(group)) => {
+            let pool = group.lv(&LvName::new("pool").expect("a name")).cloned();
+            pool.expect("the pool").size
+        }
+        other => panic!("{other:?}"),
+    };
+    let before = size();
+    bed.sim.unplug(&thin, 0, true);
+    bed.agent.guard_pools().await;
+    bed.sim.unplug(&thin, 0, false);
+    bed.agent.guard_pools().await;
+    // A pod has a volume of it, and LVM says that all of it is full.
+    let words = "thin pool ingot-thin/pool has failed, as it does when its disk is away";
+    let told = node_health(&bed).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (kind, text) = &told[0];
+    assert_eq!(*kind, v1::StorageHealthErrorType::StorageUnreachable);
+    assert!(text.contains(words) && !text.contains("full"), "{text}");
+    assert_eq!(bed.capacity(&class).await.expect("capacity"), (0, 0));
+    let error = bed.create(create("w", GIB, &class)).await;
+    let error = error.expect_err("failed");
+    assert!(error.message().contains(words), "{error}");
+    assert_eq!(size(), before, "what has failed is not full");
+
+    bed.unstage(&id, folder.path()).await.expect("unstaged");
+    bed.agent.guard_pools().await;
+    assert_eq!(node_health(&bed).await, []);
+    bed.create(create("w", GIB, &class)).await.expect("created");
+    stage().await.expect("staged again");
 }

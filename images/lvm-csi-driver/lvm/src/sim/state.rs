@@ -97,6 +97,16 @@ pub(super) struct Volume {
     pub erased: Ranges,
 }
 
+impl Volume {
+    /// What LVM finds wrong with it although all of its disks are there. The kernel gives a thin pool up
+    /// whose disk goes, and all in it.
+    pub fn ailment(&self) -> Option<String> {
+        let thin = self.thin_pool.is_some() || matches!(self.layout, Layout::Thin { .. });
+        let failed = self.stale && thin;
+        failed.then(|| "failed".to_owned()).or(self.ails.clone())
+    }
+}
+
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct PoolState {
     pub metadata: Bytes,
@@ -285,7 +295,9 @@ impl State {
                 there && !group.readable(lv)
             });
             if let Some(volume) = group.lvs.get_mut(&name) {
-                volume.stale |= missing && lost && volume.active;
+                // A pool is active with whatever lies in it.
+                let active = volume.active || volume.thin_pool.is_some();
+                volume.stale |= missing && lost && active;
             }
         }
     }
@@ -378,6 +390,15 @@ impl GroupState {
     /// Fill of a thin pool, from what its volumes have written.
     pub fn thin_usage(&self, pool: &LvName, volume: &Volume) -> Option<ThinUsage> {
         let PoolState { metadata, chunk } = volume.thin_pool?;
+        if volume.stale {
+            // As LVM has it where the kernel tells no numbers.
+            return Some(ThinUsage {
+                data: 1.0,
+                metadata: 1.0,
+                metadata_size: metadata,
+                chunk,
+            });
+        }
         let layout = Layout::Thin { pool: pool.clone() };
         let inside = self.lvs.values().filter(|lv| lv.layout == layout);
         let (count, written) = inside.fold((0_u64, 0_u64), |(count, written), lv| {

@@ -291,7 +291,7 @@ impl GroupState {
                 _ => None,
             },
             thin: self.thin_usage(lv, volume),
-            health: lost.then(|| PARTIAL.to_owned()).or(volume.ails.clone()),
+            health: lost.then(|| PARTIAL.to_owned()).or(volume.ailment()),
             readable: self.readable(below),
             active: volume.active,
         }

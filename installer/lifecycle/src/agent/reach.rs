@@ -1,0 +1,158 @@
+//! Whether hosts reach each other: for the time of the check each listens where the cluster will, and
+//! all try all.
+
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How long a port may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A datagram may go astray: it is sent again after this time.
+const AGAIN: Duration = Duration::from_millis(700);
+/// What is asked over UDP, and answered. Nothing else is, so nobody can use it to send to others.
+const WORD: &[u8] = b"ingot reaches you?";
+
+/// A port that other nodes must reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Port {
+    /// Of TCP.
+    Tcp(u16),
+    /// Of UDP.
+    Udp(u16),
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(port) => write!(f, "TCP port {port}"),
+            Self::Udp(port) => write!(f, "UDP port {port}"),
+        }
+    }
+}
+
+/// The ports that are open for the check, until this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Listening {
+    tcp: Vec<TcpListener>,
+    udp: JoinSet<()>,
+}
+
+impl Listening {
+    /// Opens ports; gives back those that will answer.
+    pub(super) async fn open(&mut self, ports: Vec<Port>) -> Vec<Port> {
+        let mut open = Vec::new();
+        for port in ports {
+            match port {
+                Port::Tcp(number) => {
+                    // One that is taken is reported by the facts; whoever has it answers here as well.
+                    if let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).await {
+                        self.tcp.push(listener);
+                    }
+                    open.push(port);
+                }
+                // The kernel's own tunnel has it, where one is left; it would not answer.
+                Port::Udp(number) => {
+                    if let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, number)).await {
+                        self.udp.spawn(answer(socket));
+                        open.push(port);
+                    }
+                }
+            }
+        }
+        open
+    }
+}
+
+async fn answer(socket: UdpSocket) {
+    let mut word = [0; 64];
+    loop {
+        match socket.recv_from(&mut word).await {
+            Ok((length, from)) if word.get(..length) == Some(WORD) => {
+                // Who hears nothing asks again.
+                let _ = socket.send_to(WORD, from).await;
+            }
+            Ok(_) => {}
+            // What an earlier answer met; not for ever at full speed, should it be something else.
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// The ports that do not answer, with the reason; all are asked at once.
+pub(super) async fn unreached(peers: Vec<(IpAddr, Port)>) -> Vec<(IpAddr, Port, String)> {
+    let asked = peers.into_iter().map(|(address, port)| async move {
+        let asked = async {
+            match port {
+                Port::Tcp(port) => TcpStream::connect((address, port)).await.map(drop),
+                Port::Udp(port) => echo(SocketAddr::new(address, port)).await,
+            }
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some((address, port, error.to_string())),
+            Err(_) => Some((address, port, "no answer within 3 s".into())),
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+async fn echo(address: SocketAddr) -> std::io::Result<()> {
+    let any = match address {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(address).await?;
+    let mut word = [0; 64];
+    loop {
+        socket.send(WORD).await?;
+        if let Ok(answered) = timeout(AGAIN, socket.recv(&mut word)).await {
+            answered?;
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Ports that nobody has now.
+    fn free() -> [Port; 2] {
+        let tcp = std::net::TcpListener::bind((HERE, 0)).unwrap();
+        let udp = std::net::UdpSocket::bind((HERE, 0)).unwrap();
+        let number = |address: SocketAddr| address.port();
+        [
+            Port::Tcp(number(tcp.local_addr().unwrap())),
+            Port::Udp(number(udp.local_addr().unwrap())),
+        ]
+    }
+
+    #[tokio::test]
+    async fn what_is_open_answers_and_what_is_not_is_told() {
+        let ports = free();
+        let asked = || ports.iter().map(|port| (HERE, *port)).collect();
+        let mut listening = Listening::default();
+        assert_eq!(listening.open(ports.to_vec()).await, ports);
+        assert_eq!(unreached(asked()).await, []);
+        drop(listening);
+        let told = unreached(asked()).await;
+        let refused = "Connection refused (os error 111)";
+        assert_eq!(told, ports.map(|port| (HERE, port, refused.to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_udp_port_that_is_taken_is_not_asked() {
+        let taken = std::net::UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+        let port = Port::Udp(taken.local_addr().unwrap().port());
+        assert_eq!(Listening::default().open(vec![port]).await, []);
+    }
+}
