@@ -85,6 +85,8 @@ async fn what_a_node_had_that_is_gone_can_be_deleted_and_is_kept_if_it_returns()
     bed.agent.prepare_pools().await;
     let volume = bed.create(create("db", GIB, &[("pool", "thin")])).await;
     let id = volume.expect("created").volume_id;
+    // With its disks, since what the agent was about to do may still be on its way.
+    sim.hide(&vg("ingot-thin"), true);
     bed.kill().await;
     let error = bed.delete(&id).await.expect_err("nobody is there to do it");
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
@@ -92,6 +94,7 @@ async fn what_a_node_had_that_is_gone_can_be_deleted_and_is_kept_if_it_returns()
         store.delete(&key, stored.version).await.expect("removed");
     }
     bed.delete(&id).await.expect("nothing is left to wait for");
+    sim.hide(&vg("ingot-thin"), false);
     let bed = Bed::over(sim, store.clone(), Fuse::default());
     bed.agent.settle().await.expect("settles");
     let pools = store.list(ObjectKind::Pool).await.expect("in memory");
