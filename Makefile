@@ -20,6 +20,9 @@ PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftabl
 # To run guests: virtual machines with a kernel and disks of their own.
 GUEST_PACKAGES := qemu-system-x86 qemu-utils e2fsprogs mmdebstrap openssh-client iproute2 tar
 
+# The programs are taken from below target/, wherever else somebody's own builds go.
+unexport CARGO_TARGET_DIR
+
 export INGOT_BUNDLE = $(CURDIR)/$(ISO)
 export INGOT_TRUSTED_KEY = $(CURDIR)/$(PUB)
 export INGOT_BIN = $(CURDIR)/$(TARGET)/ingot
