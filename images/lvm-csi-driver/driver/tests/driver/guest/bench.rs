@@ -42,7 +42,7 @@ lvm vgs ingot-thin >/dev/null
 
 /// Prints where the time of requests and commands went.
 const TIMES: &str = r#"
-exec 3<>/dev/tcp/127.0.0.1/9808
+exec 3<>/dev/tcp/127.0.0.1/9090
 printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
 grep -E '_seconds_(sum|count)' <&3
 "#;
@@ -104,7 +104,7 @@ impl Node {
 
 fn pools(disks: &[String]) -> String {
     let rest = "    thin: { pool: pool, size: 24GiB, guard: { ratio: 20 } }\n";
-    pool("thin", disks, rest) + "metrics: 127.0.0.1:9808\n"
+    pool("thin", disks, rest)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
