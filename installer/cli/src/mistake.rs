@@ -2,7 +2,7 @@
 //! exit code 1 and a request to report them; never with a code of Rust's own.
 
 use ingot_lifecycle::Failure;
-use std::any::Any;
+use ingot_lifecycle::error::panic_words;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::OnceLock;
 
@@ -16,7 +16,7 @@ pub fn watch() {
             Some(place) => format!(" ({}:{})", place.file(), place.line()),
             None => String::new(),
         };
-        let told = format!("{}{place}", words(panic.payload()));
+        let told = format!("{}{place}", panic_words(panic.payload()));
         crate::talk!("panic: {told}");
         let _ = FIRST.set(told);
     }));
@@ -30,15 +30,9 @@ pub fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure
     // What `work` leaves half done is not looked at again: the program ends.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let told = FIRST.get().cloned();
-        let told = told.unwrap_or_else(|| words(payload.as_ref()).into());
+        let told = told.unwrap_or_else(|| panic_words(payload.as_ref()).into());
         Err(Failure::bug(format!("ingot did not foresee this: {told}")))
     })
-}
-
-fn words(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without words")
 }
 
 #[cfg(test)]

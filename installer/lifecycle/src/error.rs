@@ -114,3 +114,10 @@ impl From<ingot_transport::TransportError> for Failure {
         Self::new(kind, &error)
     }
 }
+
+/// What a panic said.
+pub fn panic_words(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}

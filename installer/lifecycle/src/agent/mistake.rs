@@ -1,8 +1,8 @@
 //! Panics in the agent: mistakes of ours that nobody foresaw. The driver is told, instead of finding
 //! the connection broken and looking for what is wrong with the host.
 
+use crate::error::panic_words;
 use futures::FutureExt;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use tokio::task::JoinError;
 
@@ -14,7 +14,7 @@ pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String
     // What was left half done is not looked at again: the driver ends after such an answer.
     let done = AssertUnwindSafe(work).catch_unwind().await;
     done.map_err(|payload| {
-        let words = words(payload.as_ref());
+        let words = panic_words(payload.as_ref());
         format!("the agent did not foresee this: {words}")
     })
 }
@@ -28,12 +28,6 @@ pub(super) fn passed_on<T>(joined: Result<T, JoinError>) -> Result<T, JoinError>
         Ok(payload) => resume_unwind(payload),
         Err(error) => error,
     })
-}
-
-fn words(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without words")
 }
 
 #[cfg(test)]

@@ -64,58 +64,60 @@ fn devices(
     named: &mut Vec<String>,
     report: &mut Report,
 ) -> Option<Vec<String>> {
-    let mut devices = Vec::new();
-    for (index, disk) in given.iter().enumerate() {
-        let (place, Some(disk)) = (item(place, index), disk) else {
-            continue;
-        };
+    let wrong = |disk: &str| {
         let lasting = ["/dev/disk/by-", "/dev/mapper/"];
-        if !lasting.iter().any(|start| disk.starts_with(start)) || disk.contains("/../") {
-            report.error(
-                &place,
-                format!("`{}` may be another disk after a reboot", shorten(disk)),
-                "name it by its link below /dev/disk/by-id: `ls -l /dev/disk/by-id` on the server shows all",
-            );
-        } else if once(&place, disk, named, ONE_POOL, report) {
-            devices.push(disk.clone());
-        }
-    }
-    (devices.len() == given.len()).then_some(devices)
+        let lasts = lasting.iter().any(|start| disk.starts_with(start)) && !disk.contains("/../");
+        (!lasts).then(|| {
+            let what = format!("`{}` may be another disk after a reboot", shorten(disk));
+            let next = "name it by its link below /dev/disk/by-id: `ls -l /dev/disk/by-id` on the server shows all";
+            (what, next)
+        })
+    };
+    each_once(place, given, named, ONE_POOL, wrong, report)
 }
 
-/// Serial numbers that can be some, each once.
+/// Serial numbers that can be some, each once; `again` is said of one that is there already.
 pub(super) fn serials(
     place: &str,
     given: &[Option<String>],
     named: &mut Vec<String>,
-    next: &str,
+    again: &str,
     report: &mut Report,
 ) -> Option<Vec<String>> {
-    let mut serials = Vec::new();
-    for (index, serial) in given.iter().enumerate() {
-        let (place, Some(serial)) = (item(place, index), serial) else {
-            continue;
-        };
+    let wrong = |serial: &str| {
         let plain = |c: char| c.is_ascii_graphic() && c != '/';
-        if !(1..=LONGEST).contains(&serial.len()) || !serial.chars().all(plain) {
-            report.error(
-                &place,
-                format!("`{}` is not a serial number", shorten(serial)),
-                "write it as `lsblk -dno NAME,SERIAL` on the server shows it; a disk without one goes under `devices`",
-            );
-        } else if once(&place, serial, named, next, report) {
-            serials.push(serial.clone());
-        }
-    }
-    (serials.len() == given.len()).then_some(serials)
+        let good = (1..=LONGEST).contains(&serial.len()) && serial.chars().all(plain);
+        (!good).then(|| {
+            let what = format!("`{}` is not a serial number", shorten(serial));
+            let next = "write it as `lsblk -dno NAME,SERIAL` on the server shows it; a disk without one goes under `devices`";
+            (what, next)
+        })
+    };
+    each_once(place, given, named, again, wrong, report)
 }
 
-fn once(place: &str, disk: &str, named: &mut Vec<String>, next: &str, report: &mut Report) -> bool {
-    let again = named.iter().any(|other| other == disk);
-    if again {
-        report.error(place, format!("`{disk}` is listed a second time"), next);
-    } else {
-        named.push(disk.to_owned());
+/// The names of a list, unless something is wrong with one of them, or it is among those `named`.
+fn each_once(
+    place: &str,
+    given: &[Option<String>],
+    named: &mut Vec<String>,
+    again: &str,
+    wrong: impl Fn(&str) -> Option<(String, &'static str)>,
+    report: &mut Report,
+) -> Option<Vec<String>> {
+    let mut good = Vec::new();
+    for (index, name) in given.iter().enumerate() {
+        let (place, Some(name)) = (item(place, index), name) else {
+            continue;
+        };
+        if let Some((what, next)) = wrong(name) {
+            report.error(&place, what, next);
+        } else if named.contains(name) {
+            report.error(&place, format!("`{name}` is listed a second time"), again);
+        } else {
+            named.push(name.clone());
+            good.push(name.clone());
+        }
     }
-    !again
+    (good.len() == given.len()).then_some(good)
 }
