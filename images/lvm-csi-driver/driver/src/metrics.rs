@@ -222,7 +222,8 @@ impl Metrics {
         if failed {
             self.failures.get_or_create(&labels).inc();
         }
-        if matches!(command.lane(), Lane::Group(_)) {
+        let asks_kernel = matches!(command, Command::ThinFill { .. });
+        if matches!(command.lane(), Lane::Group(_)) && !asks_kernel {
             self.lvm.inc();
         }
     }

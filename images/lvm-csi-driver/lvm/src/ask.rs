@@ -5,8 +5,8 @@ use crate::command::Command;
 use crate::device::{Device, Found, Mount, Usage};
 use crate::error::LvmError;
 use crate::executor::Executor;
-use crate::group::Group;
-use ingot_volume_brain::{Bytes, VgName};
+use crate::group::{Fill, Group};
+use ingot_volume_brain::{Bytes, LvName, VgName};
 use std::path::Path;
 
 impl Executor {
@@ -23,6 +23,15 @@ impl Executor {
         match self.run(Command::Scan(vg.clone())).await? {
             Reply::Group(group) => Ok(*group),
             other => other.unexpected("a volume group"),
+        }
+    }
+
+    /// How full a thin pool is.
+    pub async fn thin_fill(&self, vg: &VgName, pool: &LvName) -> Result<Fill, LvmError> {
+        let (vg, pool) = (vg.clone(), pool.clone());
+        match self.run(Command::ThinFill { vg, pool }).await? {
+            Reply::Fill(fill) => Ok(fill),
+            other => other.unexpected("a fill"),
         }
     }
 

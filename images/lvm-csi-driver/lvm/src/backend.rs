@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::device::{Found, Mount, Usage};
 use crate::error::LvmError;
-use crate::group::Group;
+use crate::group::{Fill, Group};
 use ingot_volume_brain::Bytes;
 
 /// Carries out commands on the storage of one node. Blocks until done.
@@ -26,6 +26,8 @@ pub enum Reply {
     Done,
     /// The volume group as it is now.
     Group(Box<Group>),
+    /// How full a thin pool is.
+    Fill(Fill),
     /// What is at the beginning of a device.
     Found(Found),
     /// Everything that is mounted from our devices.
@@ -42,6 +44,7 @@ impl Reply {
         match self {
             Self::Done => "done",
             Self::Group(_) => "a volume group",
+            Self::Fill(_) => "a fill",
             Self::Found(_) => "a signature",
             Self::Mounts(_) => "mounts",
             Self::Usage(_) => "usage",

@@ -18,6 +18,13 @@ use std::path::PathBuf;
 pub enum Command {
     /// Report a volume group.
     Scan(VgName),
+    /// What the kernel has at hand about a thin pool. Starts no LVM and reads no disk.
+    ThinFill {
+        /// The group.
+        vg: VgName,
+        /// The pool.
+        pool: LvName,
+    },
     /// Make a volume group of its configured devices.
     CreateGroup {
         /// The group.
@@ -273,6 +280,7 @@ impl Command {
         !matches!(
             self,
             Self::Scan(_)
+                | Self::ThinFill { .. }
                 | Self::Probe(_)
                 | Self::DeviceSize(_)
                 | Self::Mounts

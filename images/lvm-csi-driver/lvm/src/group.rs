@@ -86,6 +86,18 @@ pub struct ThinUsage {
     pub chunk: Bytes,
 }
 
+/// What the kernel has at hand about a thin pool, without LVM.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fill {
+    /// Data written, 0 to 1.
+    pub data: f64,
+    /// Metadata written, 0 to 1.
+    pub metadata: f64,
+    /// The pool takes writes, and all disks of its group are there and take writes. Where not, LVM is to be
+    /// asked what is wrong.
+    pub well: bool,
+}
+
 impl Lv {
     /// Whether a part of it lies on a disk that is not there.
     pub fn partial(&self) -> bool {

@@ -29,7 +29,7 @@ pub use device::{Device, Filesystem, Found, Mount, MountKind, Usage};
 pub use error::LvmError;
 pub use executor::{Deadlines, Executor};
 pub use fit::{Space, ThinGuard, ThinSpace};
-pub use group::{Group, Lv, Pv, ThinUsage};
+pub use group::{Fill, Group, Lv, Pv, ThinUsage};
 pub use layout::{Layout, LayoutError};
 pub use real::{Real, RealGroup};
 pub use recording::Recording;

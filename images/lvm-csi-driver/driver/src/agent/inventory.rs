@@ -2,7 +2,7 @@
 //! known is written into the picture; after any other, and after a failure, the group is read again.
 
 use ingot_lvm::{Command, Device, Executor, Group, Lv, LvmError, Tags};
-use ingot_volume_brain::{Bytes, Known, OnDisk, VgName, VolumeUid};
+use ingot_volume_brain::{Bytes, Known, LvName, OnDisk, VgName, VolumeUid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -160,6 +160,26 @@ impl Inventory {
         let mut groups = self.groups();
         let read = groups.get_mut(vg);
         read.is_some_and(|read| std::mem::take(&mut read.returned))
+    }
+
+    /// The group with the fill that its thin pool has now. Nothing, if LVM is to be asked: since something is
+    /// wrong, or was.
+    pub async fn with_fill(&self, vg: &VgName, pool: &LvName) -> Option<Group> {
+        let order = self.order(vg);
+        let _order = order.lock().await;
+        let fill = self.executor.thin_fill(vg, pool).await.ok()?;
+        let mut groups = self.groups();
+        let read = groups.get_mut(vg)?;
+        let group = read.group.as_mut().ok()?;
+        let whole = group.pvs.iter().all(|pv| !pv.missing && !pv.read_only);
+        let lv = group.lvs.iter_mut().find(|lv| lv.lv == *pool)?;
+        if !fill.well || !whole || lv.health.is_some() {
+            return None;
+        }
+        let usage = lv.thin.as_mut()?;
+        (usage.data, usage.metadata) = (fill.data, fill.metadata);
+        read.at = Instant::now();
+        Some(group.clone())
     }
 
     /// Whether the volume is in that group. A group that cannot be read tells nothing.

@@ -50,13 +50,17 @@ impl Agent {
                 return;
             }
         }
-        if pool.thin.is_none() {
+        if let Some(thin) = &pool.thin {
+            let group = self.inventory.with_fill(vg, &thin.pool).await;
+            // As long as nothing is wrong and nothing is to grow, the kernel's word is enough.
+            if group.is_none_or(|group| growth::next(&lent(&group), pool).is_some()) {
+                self.guard_thin(pool).await;
+            }
+        } else {
             let whole = |group: Group| !group.pvs.iter().any(|pv| pv.missing);
             if !self.inventory.group(vg).await.is_ok_and(whole) {
                 let _ = self.inventory.refresh(vg).await;
             }
-        } else {
-            self.guard_thin(pool).await;
         }
         self.look_after_disks(pool).await;
     }

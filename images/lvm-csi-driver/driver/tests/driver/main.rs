@@ -12,6 +12,7 @@ mod gone;
 mod growth;
 mod guardian;
 mod guest;
+mod idle;
 mod in_use;
 mod known_bugs;
 mod lists;

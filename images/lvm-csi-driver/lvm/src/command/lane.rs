@@ -30,6 +30,7 @@ impl Command {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Scan(vg)
+            | Self::ThinFill { vg, .. }
             | Self::Resume(vg)
             | Self::CopyTogether { vg, .. }
             | Self::CreateGroup { vg, .. }

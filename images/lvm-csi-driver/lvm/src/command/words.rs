@@ -7,6 +7,7 @@ impl Command {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Scan(_) => "scan",
+            Self::ThinFill { .. } => "thin_fill",
             Self::CreateGroup { .. } => "create_group",
             Self::ExtendGroup { .. } => "extend_group",
             Self::Reserve { .. } => "reserve",
@@ -48,6 +49,7 @@ impl Command {
     pub fn name(&self) -> String {
         match self {
             Self::Scan(vg) => format!("scan of {vg}"),
+            Self::ThinFill { vg, pool } => format!("look at the fill of {vg}/{pool}"),
             Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
             Self::ExtendGroup { vg, disk } => format!("addition of {disk} to group {vg}"),
             Self::Reserve {

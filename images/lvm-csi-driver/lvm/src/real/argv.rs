@@ -163,6 +163,7 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         }
         Command::Resume(vg) => put(&["vgchange", "--refresh", vg.as_str()]),
         Command::Probe(_)
+        | Command::ThinFill { .. }
         | Command::CopyTogether { .. }
         | Command::DeviceSize(_)
         | Command::Erase { .. }

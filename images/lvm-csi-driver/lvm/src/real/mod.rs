@@ -7,6 +7,7 @@
 mod argv;
 mod cgroup;
 mod ends;
+mod fill;
 mod hold;
 mod lvm;
 mod members;
@@ -156,6 +157,7 @@ impl Backend for Real {
     fn run(&self, command: &Command) -> Result<Reply, LvmError> {
         match command {
             Command::Scan(vg) => self.scan(vg).map(|group| Reply::Group(Box::new(group))),
+            Command::ThinFill { vg, pool } => self.thin_fill(vg, pool).map(Reply::Fill),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
             Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::CreatePool { vg, .. }

@@ -11,6 +11,7 @@ mod mounts;
 mod ranges;
 mod spec;
 mod state;
+mod thin;
 mod volumes;
 
 pub use fault::{Faulty, Fuse, Passage};

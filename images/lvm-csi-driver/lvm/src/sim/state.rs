@@ -7,7 +7,6 @@ use crate::backend::Reply;
 use crate::command::{Command, Limits};
 use crate::device::{Device, Mount, MountKind};
 use crate::error::LvmError;
-use crate::group::ThinUsage;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::{Deserialize, Serialize};
@@ -159,6 +158,7 @@ impl State {
     pub fn run(&mut self, command: &Command) -> Result<Reply, LvmError> {
         match command {
             Command::Scan(vg) => self.scan(vg),
+            Command::ThinFill { vg, pool } => self.thin_fill(vg, pool),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
             Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::Reserve {
@@ -361,18 +361,6 @@ impl State {
         Ok(Reply::Done)
     }
 
-    pub fn fill(&mut self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {
-        let volume = self.volume(vg, lv)?;
-        volume.written = Bytes(
-            volume
-                .written
-                .0
-                .saturating_add(written.0)
-                .min(volume.size.0),
-        );
-        Ok(())
-    }
-
     pub fn formatted(&mut self, vg: &VgName, lv: &LvName) -> u32 {
         self.volume(vg, lv).map_or(0, |volume| volume.formatted)
     }
@@ -383,39 +371,5 @@ impl State {
         self.mounts.iter().any(mounted)
             || self.views.contains(&device.lv)
             || (!device.decrypted && self.opened.contains(&device.lv))
-    }
-}
-
-impl GroupState {
-    /// Fill of a thin pool, from what its volumes have written.
-    pub fn thin_usage(&self, pool: &LvName, volume: &Volume) -> Option<ThinUsage> {
-        let PoolState { metadata, chunk } = volume.thin_pool?;
-        if volume.stale {
-            // As LVM has it where the kernel tells no numbers.
-            return Some(ThinUsage {
-                data: 1.0,
-                metadata: 1.0,
-                metadata_size: metadata,
-                chunk,
-            });
-        }
-        let layout = Layout::Thin { pool: pool.clone() };
-        let inside = self.lvs.values().filter(|lv| lv.layout == layout);
-        let (count, written) = inside.fold((0_u64, 0_u64), |(count, written), lv| {
-            (
-                count + 1,
-                written + lv.written.0.div_ceil(chunk.0) * chunk.0,
-            )
-        });
-        // A mapping of a chunk takes about 64 bytes, a volume a block.
-        let mappings = written / chunk.0 * 64 + count * 4096 + (1 << 20);
-        #[allow(clippy::cast_precision_loss)]
-        let part = |used: u64, of: Bytes| (used as f64 / of.0 as f64).min(1.0);
-        Some(ThinUsage {
-            data: part(written, volume.size),
-            metadata: part(mappings, metadata),
-            metadata_size: metadata,
-            chunk,
-        })
     }
 }

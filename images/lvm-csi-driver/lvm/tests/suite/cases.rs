@@ -4,21 +4,25 @@ use crate::bench::{Bench, SMALL, pool, tags, thin};
 use crate::{raw, together};
 use ingot_lvm::command::Key;
 use ingot_lvm::{
-    Command, Device, Filesystem, Found, Group, Kind, Layout, LvmError, MountKind, Space, TagChange,
-    Tags, ThinGuard,
+    Command, Device, Filesystem, Found, Group, Kind, Layout, LvmError, MountKind, Reply, Space,
+    TagChange, Tags, ThinGuard,
 };
 use ingot_volume_brain::{Bytes, FilesystemTag, LvName, LvState, VolumeUid};
 
 type Case = fn(&Bench<'_>);
 
 /// All of them.
-pub const ALL: [(&str, Case); 16] = [
+pub const ALL: [(&str, Case); 17] = [
     (
         "a group that is not there is missing, not empty",
         missing_group,
     ),
     ("a group is made once, with its tag", create_group),
     ("a thin pool tells its fill", create_pool),
+    (
+        "the kernel tells of the fill what LVM tells",
+        fill_without_lvm,
+    ),
     ("the metadata of a thin pool grows", grow_metadata),
     ("a volume has its tags from its first moment", thin_volume),
     ("tags change in one commit", retag),
@@ -87,6 +91,26 @@ fn create_pool(bench: &Bench<'_>) {
     assert_eq!((lv.size, usage.chunk), (Bytes::mib(512), Bytes(64 << 10)));
     assert!(usage.data < 0.01 && usage.metadata < 0.5, "{usage:?}");
     assert_eq!(lv.tags, None, "the pool is nobody's volume");
+}
+
+fn fill_without_lvm(bench: &Bench<'_>) {
+    let look = |pool: LvName| Command::ThinFill {
+        vg: bench.vg.clone(),
+        pool,
+    };
+    let told = bench.run(look(pool()));
+    let Ok(Reply::Fill(fill)) = told else {
+        panic!("{told:?}")
+    };
+    let usage = bench.group().lv(&pool()).and_then(|lv| lv.thin);
+    let usage = usage.expect("its fill");
+    let near = |a: f64, b: f64| (a - b).abs() < 0.01;
+    assert!(
+        fill.well && near(fill.data, usage.data) && near(fill.metadata, usage.metadata),
+        "{fill:?}, by LVM {usage:?}"
+    );
+    let none = bench.run(look(LvName::new("other").expect("a name")));
+    assert!(none.is_err(), "{none:?}");
 }
 
 fn grow_metadata(bench: &Bench<'_>) {

@@ -3,7 +3,7 @@
 
 use super::{Node, Outcome, asked_for, pool, publish_request, stage_request, target};
 use crate::bed::request::{GIB, block, create, mount};
-use ingot_harness::guest::GuestSpec;
+use ingot_harness::guest::{DiskSpec, GuestSpec};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,8 @@ const ROUNDS: usize = 9;
 const AT_ONCE: usize = 10;
 const TIMED: usize = 100;
 const ALL: usize = 200;
-const IDLE: Duration = Duration::from_secs(180);
+/// As often as the agent looks at everything, so that this is in it.
+const IDLE: Duration = Duration::from_secs(300);
 const MIB: u64 = 256;
 
 /// What the driver does for a volume, as a script; prints its milliseconds.
@@ -28,16 +29,21 @@ umount /root/bare
 lvremove -qq -y ingot-thin/bare
 "#;
 
-/// Writes down each start of LVM's program from now on. The real one keeps its name, which tells it what
-/// to be; and it has to answer, or the agent would be seen looking at a group that it cannot read.
+/// Writes down each start of LVM's program and of dmsetup from now on. The real ones keep their names, which
+/// tell LVM's what to be; and they have to answer, or the agent would be seen looking at a group that it
+/// cannot read.
 const COUNT: &str = r#"
 mkdir -p /usr/local/lib/counted
-cp /usr/sbin/lvm /usr/local/lib/counted/lvm
-printf '#!/bin/sh\necho "$*" >>/run/lvm-starts\nexec /usr/local/lib/counted/lvm "$@"\n' >/usr/sbin/lvm.new
-chmod 755 /usr/sbin/lvm.new
-mv /usr/sbin/lvm.new /usr/sbin/lvm
+for name in lvm dmsetup; do
+    cp /usr/sbin/$name /usr/local/lib/counted/$name
+    printf '#!/bin/sh\necho "$*" >>/run/%s-starts\nexec /usr/local/lib/counted/%s "$@"\n' $name $name >/usr/sbin/$name.new
+    chmod 755 /usr/sbin/$name.new
+    mv /usr/sbin/$name.new /usr/sbin/$name
+done
 lvm vgs ingot-thin >/dev/null
+dmsetup status ingot--thin-pool-tpool >/dev/null
 : >/run/lvm-starts
+: >/run/dmsetup-starts
 "#;
 
 /// Prints where the time of requests and commands went.
@@ -104,7 +110,14 @@ impl Node {
 
 fn pools(disks: &[String]) -> String {
     let rest = "    thin: { pool: pool, size: 24GiB, guard: { ratio: 20 } }\n";
-    pool("thin", disks, rest)
+    let more = "    thin: { pool: pool, size: 1GiB }\n";
+    let (first, others) = disks.split_at(1);
+    // As many as servers have: one for each kind of disk.
+    let others = others.iter().enumerate().map(|(number, disk)| {
+        let name = format!("more-{number}");
+        pool(&name, std::slice::from_ref(disk), more)
+    });
+    pool("thin", first, rest) + &others.collect::<String>()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,6 +128,9 @@ async fn figures_of_the_driver_on_real_lvm() -> Outcome {
     };
     assert!(asked_for(), "set INGOT_GUEST_TESTS=1 as well");
     let mut spec = GuestSpec::new("csi-bench").with_disks(1, 40 << 30);
+    for name in ["more-0", "more-1"] {
+        spec.disks.push(DiskSpec::empty(name, 2 << 30));
+    }
     spec.memory_mib = 2048;
     let node = Node::boot(spec, pools, &[]).await?;
     for pod in ["timed", "stream"] {
@@ -181,8 +197,15 @@ async fn figures_of_the_driver_on_real_lvm() -> Outcome {
     node.sh(COUNT)?;
     // Nothing is waited for: this is how long the agent is watched.
     tokio::time::sleep(IDLE).await;
-    let starts: f64 = node.sh("wc -l </run/lvm-starts")?.parse()?;
-    println!("  {}", node.sh("sort /run/lvm-starts | uniq -c")?);
+    let starts = |program: &str| -> Outcome<f64> {
+        println!(
+            "  {}",
+            node.sh(&format!("sort /run/{program}-starts | uniq -c"))?
+        );
+        Ok(node.sh(&format!("wc -l </run/{program}-starts"))?.parse()?)
+    };
+    let (lvm, dmsetup) = (starts("lvm")?, starts("dmsetup")?);
+    let minutes = IDLE.as_secs_f64() / 60.0;
     let pid = node.sh("systemctl show --value -p MainPID csi-agent")?;
     let resident = format!("sed -n 's/^VmRSS:\\s*\\([0-9]*\\) kB/\\1/p' /proc/{pid}/status");
     let resident: f64 = node.sh(&resident)?.parse()?;
@@ -199,7 +222,9 @@ async fn figures_of_the_driver_on_real_lvm() -> Outcome {
         "create_p99_seconds": taken[TIMED - 2],
         "idle_volumes": ALL,
         "idle_resident_mib": resident / 1024.0,
-        "idle_lvm_per_minute": starts / (IDLE.as_secs_f64() / 60.0),
+        "idle_pools": 3,
+        "idle_lvm_per_minute": lvm / minutes,
+        "idle_dmsetup_per_minute": dmsetup / minutes,
         "write_mib_per_second": rate(&write),
         "write_bare_mib_per_second": rate(&bare_write),
         "verify_mib_per_second": rate(&read),
