@@ -9,6 +9,7 @@ use crate::error::LvmError;
 use crate::group::Fill;
 use ingot_volume_brain::{LvName, VgName};
 use std::fs;
+use std::path::Path;
 
 impl Real {
     pub(super) fn thin_fill(&self, vg: &VgName, pool: &LvName) -> Result<Fill, LvmError> {
@@ -31,13 +32,19 @@ impl Real {
     }
 }
 
-/// The device-mapper's name of the pool itself, below the device that LVM shows (lvm2, lib/misc/lvm-string.c,
-/// build_dm_name): hyphens are doubled, and its layer is called `tpool`.
+/// The device-mapper's name of the pool itself. As long as a volume lies in it LVM keeps it below the device
+/// that it shows, as a layer that is called `tpool`.
 pub(super) fn pool_device(vg: &VgName, pool: &LvName) -> String {
-    format!("{}-tpool", mapped(vg, pool))
+    let shown = mapped(vg, pool);
+    let layer = format!("{shown}-tpool");
+    match Path::new("/dev/mapper").join(&layer).exists() {
+        true => layer,
+        false => shown,
+    }
 }
 
-/// The device-mapper's name of a logical volume.
+/// The device-mapper's name of a logical volume: hyphens are doubled (lvm2, lib/misc/lvm-string.c,
+/// build_dm_name).
 pub(super) fn mapped(vg: &VgName, lv: &LvName) -> String {
     let doubled = |name: &str| name.replace('-', "--");
     format!("{}-{}", doubled(vg.as_str()), doubled(lv.as_str()))
@@ -47,9 +54,7 @@ pub(super) fn mapped(vg: &VgName, lv: &LvName) -> String {
 fn takes_writes(device: &str) -> bool {
     let switch = fs::canonicalize(device).ok().and_then(|node| {
         let name = node.file_name()?.to_owned();
-        let file = std::path::Path::new("/sys/class/block")
-            .join(name)
-            .join("ro");
+        let file = Path::new("/sys/class/block").join(name).join("ro");
         fs::read_to_string(file).ok()
     });
     switch.is_some_and(|text| text.trim() == "0")
@@ -108,6 +113,6 @@ mod tests {
     fn devices_have_the_names_that_lvm_gives_them() {
         let vg = VgName::new("ingot-thin").expect("a name");
         let pool = LvName::new("pool").expect("a name");
-        assert_eq!(pool_device(&vg, &pool), "ingot--thin-pool-tpool");
+        assert_eq!(mapped(&vg, &pool), "ingot--thin-pool");
     }
 }

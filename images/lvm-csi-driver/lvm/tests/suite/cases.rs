@@ -111,6 +111,11 @@ fn fill_without_lvm(bench: &Bench<'_>) {
     );
     let none = bench.run(look(LvName::new("other").expect("a name")));
     assert!(none.is_err(), "{none:?}");
+    // With a volume in it the pool has another device.
+    bench.done(bench.new_lv(9, SMALL, thin()));
+    assert!(matches!(bench.run(look(pool())), Ok(Reply::Fill(fill)) if fill.well));
+    bench.done(bench.remove(LvName::volume(VolumeUid(9))));
+    assert!(matches!(bench.run(look(pool())), Ok(Reply::Fill(fill)) if fill.well));
 }
 
 fn grow_metadata(bench: &Bench<'_>) {
