@@ -12,9 +12,12 @@ use ingot_csi_proto::v1::{
 use std::collections::HashMap;
 use tonic::{Request, Response, Status};
 
-/// The service; the same on nodes and beside the controller.
+/// The service, on nodes and beside the controller.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct IdentityService;
+pub struct IdentityService {
+    /// Whether who asks here can ask for the blocks of snapshots, too.
+    pub snapshot_metadata: bool,
+}
 
 fn service(kind: Service) -> PluginCapability {
     PluginCapability {
@@ -46,14 +49,18 @@ impl Identity for IdentityService {
                 r#type: Expansion::Online.into(),
             })),
         };
+        let mut capabilities = vec![
+            service(Service::ControllerService),
+            service(Service::VolumeAccessibilityConstraints),
+            service(Service::GroupControllerService),
+            service(Service::SnapshotAccessibilityConstraints),
+            online,
+        ];
+        if self.snapshot_metadata {
+            capabilities.push(service(Service::SnapshotMetadataService));
+        }
         Ok(Response::new(GetPluginCapabilitiesResponse {
-            capabilities: vec![
-                service(Service::ControllerService),
-                service(Service::VolumeAccessibilityConstraints),
-                service(Service::GroupControllerService),
-                service(Service::SnapshotAccessibilityConstraints),
-                online,
-            ],
+            capabilities,
         }))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Two programs in one: the [`agent`] of each node owns what is on its disks, the [`controller`]
 //! turns CSI requests into objects of a [`store`]. They speak to each other through those objects
-//! only. The CSI services are in [`identity`], [`node`] and [`controller`].
+//! only. The CSI services are in [`identity`], [`node`], [`snapshot_metadata`] and [`controller`].
 
 pub mod agent;
 pub mod capability;
@@ -19,4 +19,5 @@ pub mod parameters;
 pub mod problem;
 pub mod registration;
 pub mod server;
+pub mod snapshot_metadata;
 pub mod store;

@@ -13,6 +13,7 @@ use ingot_lvm_csi::metrics::{self, Measured, Metrics};
 use ingot_lvm_csi::node::NodeService;
 use ingot_lvm_csi::registration::register;
 use ingot_lvm_csi::server::{Services, serve};
+use ingot_lvm_csi::snapshot_metadata::SnapshotMetadataService;
 use ingot_lvm_csi::store::kube::{self, Configuration, KubeStore, Role};
 use ingot_lvm_csi::store::{DirectoryStore, Store};
 use ingot_volume_brain::{Bytes, NodeName};
@@ -196,10 +197,12 @@ async fn run_agent(
         ));
     }
     let work = tokio::spawn(Arc::clone(&agent).run());
+    let snapshot_metadata = Some(SnapshotMetadataService::new(Arc::clone(&agent)));
     let node = NodeService::new(agent);
     let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
         node: Some(node),
+        snapshot_metadata,
         metrics: Some(metrics),
         controller: options
             .with_controller
@@ -233,9 +236,8 @@ async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
     let store = crash_points::store(store, points.as_ref());
     let patience = Duration::from_secs(options.patience);
     let services = Services {
-        node: None,
-        metrics: None,
         controller: Some(ControllerService::new(store, patience)),
+        ..Services::default()
     };
     serve(&options.socket, services, ended()?).await?;
     Ok(())

@@ -4,10 +4,12 @@ use crate::controller::ControllerService;
 use crate::identity::IdentityService;
 use crate::metrics::{Metrics, RequestLayer};
 use crate::node::NodeService;
+use crate::snapshot_metadata::SnapshotMetadataService;
 use ingot_csi_proto::v1::controller_server::ControllerServer;
 use ingot_csi_proto::v1::group_controller_server::GroupControllerServer;
 use ingot_csi_proto::v1::identity_server::IdentityServer;
 use ingot_csi_proto::v1::node_server::NodeServer;
+use ingot_csi_proto::v1::snapshot_metadata_server::SnapshotMetadataServer;
 use std::fs::Permissions;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
@@ -47,6 +49,8 @@ pub struct Services {
     pub controller: Option<ControllerService>,
     /// Of a node.
     pub node: Option<NodeService>,
+    /// Of the snapshots of a node.
+    pub snapshot_metadata: Option<SnapshotMetadataService>,
     /// Where requests are counted.
     pub metrics: Option<Metrics>,
 }
@@ -79,14 +83,19 @@ pub async fn serve(
     let Services {
         controller,
         node,
+        snapshot_metadata,
         metrics,
     } = services;
+    let identity = IdentityService {
+        snapshot_metadata: snapshot_metadata.is_some(),
+    };
     let router = Server::builder()
         .layer(RequestLayer(metrics))
-        .add_service(IdentityServer::new(IdentityService))
+        .add_service(IdentityServer::new(identity))
         .add_optional_service(controller.clone().map(ControllerServer::new))
         .add_optional_service(controller.map(GroupControllerServer::new))
-        .add_optional_service(node.map(NodeServer::new));
+        .add_optional_service(node.map(NodeServer::new))
+        .add_optional_service(snapshot_metadata.map(SnapshotMetadataServer::new));
     let served = router
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), end)
         .await;

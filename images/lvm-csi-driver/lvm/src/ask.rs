@@ -1,6 +1,7 @@
 //! Commands that answer with something, with the type of their answer.
 
 use crate::backend::Reply;
+use crate::blocks::{BlockQuery, Blocks};
 use crate::command::Command;
 use crate::device::{Device, Found, Mount, Usage};
 use crate::error::LvmError;
@@ -32,6 +33,14 @@ impl Executor {
         match self.run(Command::ThinFill { vg, pool }).await? {
             Reply::Fill(fill) => Ok(fill),
             other => other.unexpected("a fill"),
+        }
+    }
+
+    /// Blocks of a thin volume.
+    pub async fn thin_blocks(&self, query: BlockQuery) -> Result<Blocks, LvmError> {
+        match self.run(Command::ThinBlocks(query)).await? {
+            Reply::Blocks(blocks) => Ok(blocks),
+            other => other.unexpected("blocks"),
         }
     }
 

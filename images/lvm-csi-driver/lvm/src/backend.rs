@@ -1,5 +1,6 @@
 //! The boundary: one method, so that recording, faults and queues see everything that is done.
 
+use crate::blocks::Blocks;
 use crate::command::Command;
 use crate::device::{Found, Mount, Usage};
 use crate::error::LvmError;
@@ -28,6 +29,8 @@ pub enum Reply {
     Group(Box<Group>),
     /// How full a thin pool is.
     Fill(Fill),
+    /// Blocks of a thin volume.
+    Blocks(Blocks),
     /// What is at the beginning of a device.
     Found(Found),
     /// Everything that is mounted from our devices.
@@ -45,6 +48,7 @@ impl Reply {
             Self::Done => "done",
             Self::Group(_) => "a volume group",
             Self::Fill(_) => "a fill",
+            Self::Blocks(_) => "blocks",
             Self::Found(_) => "a signature",
             Self::Mounts(_) => "mounts",
             Self::Usage(_) => "usage",

@@ -7,6 +7,7 @@ mod words;
 pub use arguments::{FreeSpace, Key, Limits, NewCopy, NewLv, TagChange};
 pub use lane::Lane;
 
+use crate::blocks::BlockQuery;
 use crate::device::{Device, Filesystem, MountKind};
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
@@ -20,6 +21,15 @@ pub enum Command {
     Scan(VgName),
     /// What the kernel has at hand about a thin pool. Starts no LVM and reads no disk.
     ThinFill {
+        /// The group.
+        vg: VgName,
+        /// The pool.
+        pool: LvName,
+    },
+    /// What of a thin volume is written, or differs from another. Pods write on meanwhile.
+    ThinBlocks(BlockQuery),
+    /// Let go of the picture of a thin pool's metadata that an agent which died while it looked left.
+    ReleaseMetadata {
         /// The group.
         vg: VgName,
         /// The pool.
@@ -281,6 +291,7 @@ impl Command {
             self,
             Self::Scan(_)
                 | Self::ThinFill { .. }
+                | Self::ThinBlocks(_)
                 | Self::Probe(_)
                 | Self::DeviceSize(_)
                 | Self::Mounts

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
+/// What an encrypted volume keeps before its content.
+pub const LUKS_HEADER: Bytes = Bytes::mib(16);
+
 /// A block device of ours.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Device {

@@ -17,7 +17,8 @@ use tokio::sync::Mutex as Line;
 pub struct Deadlines {
     /// For one command.
     pub command: Duration,
-    /// For making a filesystem or an encrypted volume, and for erasing a part.
+    /// For making a filesystem or an encrypted volume, for erasing a part, and for reading the metadata of a
+    /// thin pool.
     pub format: Duration,
     /// For the wait before it.
     pub queue: Duration,
@@ -75,6 +76,11 @@ impl Executor {
         })
     }
 
+    /// Whether nobody works or waits in that line.
+    pub fn idle(&self, lane: &Lane) -> bool {
+        !held(&self.queues).contains_key(lane)
+    }
+
     /// How many lines are closed.
     pub fn hung(&self) -> usize {
         let queues = held(&self.queues);
@@ -119,9 +125,10 @@ impl Executor {
         let name = command.name();
         let lane = command.lane();
         let limit = match &command {
-            Command::MakeFilesystem { .. } | Command::Encrypt { .. } | Command::Erase { .. } => {
-                self.deadlines.format
-            }
+            Command::MakeFilesystem { .. }
+            | Command::Encrypt { .. }
+            | Command::Erase { .. }
+            | Command::ThinBlocks(_) => self.deadlines.format,
             _ => self.deadlines.command,
         };
         let line = Arc::clone(&hung);

@@ -93,6 +93,8 @@ pub struct Fill {
     pub data: f64,
     /// Metadata written, 0 to 1.
     pub metadata: f64,
+    /// Somebody has the kernel keep a picture of the metadata, which costs space as it changes.
+    pub held: bool,
     /// The pool takes writes, and all disks of its group are there and take writes. Where not, LVM is to be
     /// asked what is wrong.
     pub well: bool,

@@ -9,6 +9,7 @@
 
 mod ask;
 pub mod backend;
+pub mod blocks;
 pub mod command;
 pub mod device;
 pub mod disks;
@@ -24,8 +25,9 @@ pub mod sim;
 pub mod tags;
 
 pub use backend::{Backend, Reply};
+pub use blocks::{BlockQuery, BlockRange, Blocks};
 pub use command::{Command, FreeSpace, Key, Lane, Limits, NewCopy, NewLv, TagChange};
-pub use device::{Device, Filesystem, Found, Mount, MountKind, Usage};
+pub use device::{Device, Filesystem, Found, LUKS_HEADER, Mount, MountKind, Usage};
 pub use error::LvmError;
 pub use executor::{Deadlines, Executor};
 pub use fit::{Space, ThinGuard, ThinSpace};

@@ -1,7 +1,7 @@
 //! What is on the node's disks: as last read, and as changed by us since. A change whose effect is
 //! known is written into the picture; after any other, and after a failure, the group is read again.
 
-use ingot_lvm::{Command, Device, Executor, Group, Lv, LvmError, Tags};
+use ingot_lvm::{Command, Device, Executor, Fill, Group, Lane, Lv, LvmError, Tags};
 use ingot_volume_brain::{Bytes, Known, LvName, OnDisk, VgName, VolumeUid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,6 +168,18 @@ impl Inventory {
         let order = self.order(vg);
         let _order = order.lock().await;
         let fill = self.executor.thin_fill(vg, pool).await.ok()?;
+        let group = self.filled(vg, pool, fill)?;
+        // Nobody of ours reads: an agent died that did.
+        if fill.held && self.executor.idle(&Lane::Metadata(vg.clone())) {
+            let (vg, pool) = (vg.clone(), pool.clone());
+            // The next look finds it again.
+            let release = Command::ReleaseMetadata { vg, pool };
+            let _ = self.executor.change(release).await;
+        }
+        Some(group)
+    }
+
+    fn filled(&self, vg: &VgName, pool: &LvName, fill: Fill) -> Option<Group> {
         let mut groups = self.groups();
         let read = groups.get_mut(vg)?;
         let group = read.group.as_mut().ok()?;

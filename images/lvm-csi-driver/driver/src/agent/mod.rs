@@ -134,6 +134,22 @@ impl Agent {
         states
     }
 
+    /// The volume on the disks; they are read again before it is said to be missing.
+    pub(crate) async fn found(&self, uid: VolumeUid) -> Result<Option<Located>, LvmError> {
+        if let Some(found) = self.inventory.locate(uid) {
+            return Ok(Some(found));
+        }
+        let mut trouble = None;
+        for pool in &self.config.pools {
+            let read = self.inventory.refresh(&pool.volume_group).await;
+            trouble = read.err().or(trouble);
+        }
+        match (self.inventory.locate(uid), trouble) {
+            (None, Some(error)) => Err(error),
+            (found, _) => Ok(found),
+        }
+    }
+
     pub(crate) fn pool_of(&self, vg: &VgName) -> Option<&PoolConfig> {
         self.config
             .pools

@@ -41,24 +41,8 @@ impl NodeService {
 
     /// The volume on the disk; read again before it is said to be missing.
     async fn locate(&self, id: VolumeId) -> Result<Located, Problem> {
-        if let Some(found) = self.agent.inventory.locate(id.uid) {
-            return Ok(found);
-        }
-        let mut trouble = None;
-        for pool in &self.agent.config.pools {
-            trouble = self
-                .agent
-                .inventory
-                .refresh(&pool.volume_group)
-                .await
-                .err()
-                .or(trouble);
-        }
-        match (self.agent.inventory.locate(id.uid), trouble) {
-            (Some(found), _) => Ok(found),
-            (None, Some(error)) => Err(error.into()),
-            (None, None) => Err(unknown(&id.to_string())),
-        }
+        let found = self.agent.found(id.uid).await?;
+        found.ok_or_else(|| unknown(&id.to_string()))
     }
 
     /// The volume, if pods may have it.

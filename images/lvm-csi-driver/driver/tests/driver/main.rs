@@ -2,6 +2,7 @@
 
 mod bed;
 mod capacity;
+mod changed_blocks;
 mod cluster;
 mod crash;
 mod disks;

@@ -63,8 +63,8 @@ fn value(text: &str, series: &str) -> f64 {
 async fn ask(bed: &Bed, socket: &Path, metrics: &Metrics) {
     let services = Services {
         node: Some(bed.node.clone()),
-        controller: None,
         metrics: Some(metrics.clone()),
+        ..Services::default()
     };
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let path = socket.to_owned();

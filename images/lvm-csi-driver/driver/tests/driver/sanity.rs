@@ -8,10 +8,12 @@ use crate::bed::Bed;
 use crate::cluster::Cluster;
 use crate::process::{Objects, Processes, specification};
 use ingot_lvm_csi::server::{ServeError, Services, serve};
+use ingot_lvm_csi::snapshot_metadata::SnapshotMetadataService;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 const VERSION: &str = "v5.6.0";
 
@@ -196,6 +198,7 @@ impl UnderTest {
         let services = Services {
             controller: Some(bed.controller.clone()),
             node: Some(bed.node.clone()),
+            snapshot_metadata: Some(SnapshotMetadataService::new(Arc::clone(&bed.agent))),
             metrics: None,
         };
         let (end, ended) = tokio::sync::oneshot::channel::<()>();

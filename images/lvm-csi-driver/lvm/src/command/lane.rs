@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Lane {
     /// Changes the metadata of a group: one at a time.
     Group(VgName),
+    /// Reads the metadata of thin pools of a group: the kernel keeps one picture of a pool for readers.
+    Metadata(VgName),
     /// Works on one volume.
     Volume(LvName),
     /// Reads what the kernel has at hand.
@@ -19,6 +21,7 @@ impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group(vg) => write!(f, "volume group {vg}"),
+            Self::Metadata(vg) => write!(f, "thin metadata of {vg}"),
             Self::Volume(lv) => write!(f, "volume {lv}"),
             Self::Node => f.write_str("the node"),
         }
@@ -46,6 +49,8 @@ impl Command {
             | Self::Activate { vg, .. }
             | Self::Refresh { vg, .. }
             | Self::Deactivate { vg, .. } => Lane::Group(vg.clone()),
+            Self::ThinBlocks(query) => Lane::Metadata(query.vg.clone()),
+            Self::ReleaseMetadata { vg, .. } => Lane::Metadata(vg.clone()),
             Self::Create(new) => Lane::Group(new.vg.clone()),
             Self::Tag(change) => Lane::Group(change.vg.clone()),
             Self::Probe(device)

@@ -8,6 +8,8 @@ impl Command {
         match self {
             Self::Scan(_) => "scan",
             Self::ThinFill { .. } => "thin_fill",
+            Self::ThinBlocks(_) => "thin_blocks",
+            Self::ReleaseMetadata { .. } => "release_metadata",
             Self::CreateGroup { .. } => "create_group",
             Self::ExtendGroup { .. } => "extend_group",
             Self::Reserve { .. } => "reserve",
@@ -50,6 +52,18 @@ impl Command {
         match self {
             Self::Scan(vg) => format!("scan of {vg}"),
             Self::ThinFill { vg, pool } => format!("look at the fill of {vg}/{pool}"),
+            Self::ThinBlocks(query) => match &query.base {
+                None => format!("look for what is written of {}/{}", query.vg, query.lv),
+                Some(base) => {
+                    format!(
+                        "look for what differs in {}/{} from {base}",
+                        query.vg, query.lv
+                    )
+                }
+            },
+            Self::ReleaseMetadata { vg, pool } => {
+                format!("release of the metadata snapshot of {vg}/{pool}")
+            }
             Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
             Self::ExtendGroup { vg, disk } => format!("addition of {disk} to group {vg}"),
             Self::Reserve {

@@ -162,8 +162,18 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
             put(&[&format!("pool_lv={pool} || lv_name={pool}"), vg.as_str()]);
         }
         Command::Resume(vg) => put(&["vgchange", "--refresh", vg.as_str()]),
+        // Which numbers the volumes have in the pool.
+        Command::ThinBlocks(query) => {
+            let names = [Some(&query.lv), query.base.as_ref()];
+            let names = names.into_iter().flatten();
+            let names: Vec<String> = names.map(|lv| format!("lv_name={lv}")).collect();
+            put(&["lvs", "--reportformat", "json"]);
+            put(&["--options", "lv_name,pool_lv,thin_id"]);
+            put(&["--select", &names.join(" || "), query.vg.as_str()]);
+        }
         Command::Probe(_)
         | Command::ThinFill { .. }
+        | Command::ReleaseMetadata { .. }
         | Command::CopyTogether { .. }
         | Command::DeviceSize(_)
         | Command::Erase { .. }

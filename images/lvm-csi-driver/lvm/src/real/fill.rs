@@ -13,23 +13,28 @@ use std::path::Path;
 
 impl Real {
     pub(super) fn thin_fill(&self, vg: &VgName, pool: &LvName) -> Result<Fill, LvmError> {
-        // Without a flush: that would write, and wait for a disk that hangs.
-        let answer = Program::new("dmsetup")
-            .args(["status", "--noflush", "--target", "thin-pool"])
-            .arg(pool_device(vg, pool))
-            .output()?;
-        if answer.code != Some(0) {
-            return Err(answer.failed());
-        }
-        let found = parse(&answer.stdout).ok_or_else(|| LvmError::NotFound {
-            what: format!("device of thin pool {vg}/{pool}"),
-        })?;
+        let found = status(vg, pool)?;
         let devices = self.devices(vg)?;
         Ok(Fill {
             well: found.well && devices.iter().all(|device| takes_writes(device)),
             ..found
         })
     }
+}
+
+/// What the pool's target says, whatever its disks do.
+pub(super) fn status(vg: &VgName, pool: &LvName) -> Result<Fill, LvmError> {
+    // Without a flush: that would write, and wait for a disk that hangs.
+    let answer = Program::new("dmsetup")
+        .args(["status", "--noflush", "--target", "thin-pool"])
+        .arg(pool_device(vg, pool))
+        .output()?;
+    if answer.code != Some(0) {
+        return Err(answer.failed());
+    }
+    parse(&answer.stdout).ok_or_else(|| LvmError::NotFound {
+        what: format!("device of thin pool {vg}/{pool}"),
+    })
 }
 
 /// The device-mapper's name of the pool itself. As long as a volume lies in it LVM keeps it below the device
@@ -72,18 +77,19 @@ fn parse(text: &str) -> Option<Fill> {
         (all > 0).then(|| used as f64 / all as f64)
     };
     // One that failed tells no numbers: "Fail" or "Error".
-    let (Some(metadata), Some(data)) = (part(1), part(2)) else {
+    let (Some(metadata), Some(data), Some(held)) = (part(1), part(2), status.get(3)) else {
         return Some(Fill {
             data: 1.0,
             metadata: 1.0,
+            held: false,
             well: false,
         });
     };
-    let writable = status.contains(&"rw") && !status.contains(&"needs_check");
     Some(Fill {
         data,
         metadata,
-        well: writable,
+        held: *held != "-",
+        well: status.contains(&"rw") && !status.contains(&"needs_check"),
     })
 }
 
@@ -95,8 +101,10 @@ mod tests {
     fn a_pool_that_works_tells_its_fill_and_one_that_does_not_tells_so() {
         let well = "0 2097152 thin-pool 3 12/1024 4096/16384 - rw discard_passdown error_if_no_space - 256\n";
         let fill = parse(well).expect("a status");
-        assert!(fill.well, "{fill:?}");
+        assert!(fill.well && !fill.held, "{fill:?}");
         assert!((fill.data - 0.25).abs() < 1e-9 && (fill.metadata - 12.0 / 1024.0).abs() < 1e-9);
+        let held = well.replace(" - rw", " 57 rw");
+        assert!(parse(&held).is_some_and(|fill| fill.well && fill.held));
         for ill in [
             "0 2097152 thin-pool 3 12/1024 16384/16384 - out_of_data_space discard_passdown error_if_no_space - 256",
             "0 2097152 thin-pool 3 1024/1024 7/16384 - ro discard_passdown error_if_no_space needs_check 256",

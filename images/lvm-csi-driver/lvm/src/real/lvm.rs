@@ -10,7 +10,7 @@ use crate::group::Group;
 use ingot_volume_brain::{Bytes, VgName};
 
 impl Real {
-    fn start(&self, vg: &VgName, command: &Command) -> Result<Answer, LvmError> {
+    pub(super) fn start(&self, vg: &VgName, command: &Command) -> Result<Answer, LvmError> {
         let hold = &self.group(vg)?.hold;
         let devices = self.devices(vg)?;
         // A device that is gone is left out: naming it would be an error, and the group is to be
@@ -65,7 +65,7 @@ impl Real {
 }
 
 /// What LVM's words mean. It has one exit code for all of it.
-fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmError {
+pub(super) fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmError {
     let text = &answer.stderr;
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let wanted = match command {

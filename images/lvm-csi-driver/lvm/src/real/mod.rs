@@ -5,6 +5,7 @@
 //! agent waits for the last of them: it never begins beside the commands of its predecessor.
 
 mod argv;
+mod blocks;
 mod cgroup;
 mod ends;
 mod fill;
@@ -26,7 +27,7 @@ pub use still::let_go_on;
 
 use crate::backend::{Backend, Reply};
 use crate::command::Command;
-use crate::device::{Device, Filesystem};
+use crate::device::{Device, Filesystem, LUKS_HEADER};
 use crate::disks;
 use crate::error::LvmError;
 use hold::Hold;
@@ -158,6 +159,8 @@ impl Backend for Real {
         match command {
             Command::Scan(vg) => self.scan(vg).map(|group| Reply::Group(Box::new(group))),
             Command::ThinFill { vg, pool } => self.thin_fill(vg, pool).map(Reply::Fill),
+            Command::ThinBlocks(query) => self.thin_blocks(query).map(Reply::Blocks),
+            Command::ReleaseMetadata { vg, pool } => blocks::release(vg, pool),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
             Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::CreatePool { vg, .. }
@@ -230,6 +233,8 @@ impl Backend for Real {
                 .args(["luksFormat", "--type", "luks2", "--batch-mode"])
                 // The default takes up to a GiB of memory a volume.
                 .args(["--pbkdf", "argon2id", "--pbkdf-memory", "65536"])
+                // The default too; who tells of changed blocks counts on it.
+                .args(["--offset", &(LUKS_HEADER.0 / 512).to_string()])
                 .args(["--key-file", "-"])
                 .arg(device.path())
                 .input(key.expose())

@@ -4,8 +4,8 @@ use crate::backend::Reply;
 use crate::error::LvmError;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
 
 /// A program to start. Its name and arguments are shown in errors; its input never is.
 pub(super) struct Program {
@@ -23,6 +23,30 @@ pub(super) enum End {
     Killed,
     /// It would leave devices suspended. It is asked to end: LVM does so where it can.
     Asked,
+}
+
+/// A program that runs.
+struct Begun {
+    child: Child,
+    shown: Shown,
+}
+
+/// A program in messages.
+struct Shown {
+    text: String,
+    program: &'static str,
+}
+
+impl Shown {
+    fn failed(&self, error: &std::io::Error) -> LvmError {
+        LvmError::Failed {
+            command: self.text.clone(),
+            reason: format!(
+                "{error}; see that {} is installed on the node",
+                self.program
+            ),
+        }
+    }
 }
 
 /// How it ended.
@@ -74,14 +98,61 @@ impl Program {
 
     /// Runs it to its end, however it ends.
     pub fn output(self) -> Result<Answer, LvmError> {
+        let begun = self.begin()?;
+        let output = begun.child.wait_with_output();
+        let output = output.map_err(|error| begun.shown.failed(&error))?;
+        Ok(Answer {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            shown: begun.shown.text,
+        })
+    }
+
+    /// Runs it and hands out what it says line by line, so that none of it is kept. It is ended as soon as
+    /// the next line is of no interest.
+    pub fn lines(self, mut each: impl FnMut(&str) -> bool) -> Result<Answer, LvmError> {
+        let Begun { mut child, shown } = self.begin()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        // Beside the lines: a program that complains at length would wait for its reader.
+        let complaints = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut text));
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut read = Ok(());
+        for line in stdout
+            .into_iter()
+            .flat_map(|out| BufReader::new(out).lines())
+        {
+            match line {
+                Ok(line) if each(&line) => continue,
+                Ok(_) => {}
+                Err(error) => read = Err(shown.failed(&error)),
+            }
+            // It may have ended by itself meanwhile.
+            let _ = child.kill();
+            break;
+        }
+        let ended = child.wait().map_err(|error| shown.failed(&error))?;
+        read?;
+        Ok(Answer {
+            code: ended.code(),
+            stdout: String::new(),
+            stderr: complaints.join().unwrap_or_default(),
+            shown: shown.text,
+        })
+    }
+
+    fn begin(self) -> Result<Begun, LvmError> {
         let words = self.args.iter().map(|arg| arg.to_string_lossy());
-        let shown = std::iter::once(self.name.into())
+        let text = std::iter::once(self.name.into())
             .chain(words)
             .collect::<Vec<_>>()
             .join(" ");
-        let failed = |error: std::io::Error| LvmError::Failed {
-            command: shown.clone(),
-            reason: format!("{error}; see that {} is installed on the node", self.name),
+        let shown = Shown {
+            text,
+            program: self.name,
         };
         // setpriv lets the kernel end it with us: what a dead agent began must not go on for long
         // while its successor waits.
@@ -105,18 +176,12 @@ impl Program {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(|error| shown.failed(&error))?;
         if let (Some(input), Some(mut stdin)) = (&self.input, child.stdin.take()) {
             // One that ends before it reads says why in its own words.
             let _ = stdin.write_all(input);
         }
-        let output = child.wait_with_output().map_err(failed)?;
-        Ok(Answer {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            shown,
-        })
+        Ok(Begun { child, shown })
     }
 
     /// Runs it; any end but success is an error.

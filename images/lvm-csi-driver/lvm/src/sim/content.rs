@@ -4,7 +4,7 @@ use super::ranges::Ranges;
 use super::state::{State, missing};
 use crate::backend::Reply;
 use crate::command::{Command, Key, Limits};
-use crate::device::{Device, Filesystem, Found};
+use crate::device::{Device, Filesystem, Found, LUKS_HEADER};
 use crate::error::LvmError;
 use ingot_volume_brain::Bytes;
 use serde::{Deserialize, Serialize};
@@ -31,9 +31,6 @@ pub(super) struct Made {
     /// Stands for its UUID: copies have that of their origin.
     pub identity: String,
 }
-
-/// What LUKS2 keeps before the data.
-const LUKS_HEADER: Bytes = Bytes::mib(16);
 
 fn hash(key: &Key) -> u64 {
     let mut hasher = DefaultHasher::new();

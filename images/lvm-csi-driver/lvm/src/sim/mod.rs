@@ -98,6 +98,11 @@ impl Sim {
         self.state().fill(vg, lv, written)
     }
 
+    /// A write to a part of a thin volume, for those who ask which blocks differ.
+    pub fn write_blocks(&self, vg: &VgName, lv: &LvName, from: Bytes, to: Bytes) {
+        self.state().write_blocks(vg, lv, from, to);
+    }
+
     /// Something else, put on a device by somebody else.
     pub fn scribble(&self, device: &Device, signature: &str) -> Result<(), LvmError> {
         self.state().scribble(device, signature)

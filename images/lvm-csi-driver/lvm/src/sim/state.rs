@@ -31,6 +31,9 @@ pub(super) struct State {
     pub still: BTreeSet<String>,
     #[serde(skip)]
     pub held: Vec<BTreeSet<String>>,
+    /// How often blocks were written.
+    #[serde(default)]
+    pub blocks_written: u64,
     /// Disks that may be emptied.
     #[serde(skip)]
     pub wipe: BTreeSet<String>,
@@ -94,6 +97,9 @@ pub(super) struct Volume {
     pub ails: Option<String>,
     /// What was overwritten with zeros since it was written to.
     pub erased: Ranges,
+    /// Of a thin one, which block of the pool stands for which of its chunks.
+    #[serde(default)]
+    pub map: BTreeMap<u64, u64>,
 }
 
 impl Volume {
@@ -159,6 +165,9 @@ impl State {
         match command {
             Command::Scan(vg) => self.scan(vg),
             Command::ThinFill { vg, pool } => self.thin_fill(vg, pool),
+            Command::ThinBlocks(query) => self.thin_blocks(query),
+            // Its pictures of metadata never outlive a look.
+            Command::ReleaseMetadata { .. } => Ok(Reply::Done),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
             Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::Reserve {

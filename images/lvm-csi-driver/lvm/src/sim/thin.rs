@@ -2,10 +2,12 @@
 
 use super::state::{GroupState, PoolState, State, Volume, missing};
 use crate::backend::Reply;
+use crate::blocks::{BlockQuery, BlockRange, Blocks};
 use crate::error::LvmError;
 use crate::group::{Fill, ThinUsage};
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl State {
     /// What a kernel would say of the pool.
@@ -23,8 +25,57 @@ impl State {
         Ok(Reply::Fill(Fill {
             data: usage.data,
             metadata: usage.metadata,
+            held: false,
             well: there && volume.ailment().is_none(),
         }))
+    }
+
+    /// What is written of a thin volume, or differs from another.
+    pub fn thin_blocks(&mut self, query: &BlockQuery) -> Result<Reply, LvmError> {
+        let group = self.group(&query.vg)?;
+        let pool = group.lvs.get(&query.pool).and_then(|lv| lv.thin_pool);
+        let inside = Layout::Thin {
+            pool: query.pool.clone(),
+        };
+        let map = |lv: &LvName| {
+            let found = group.lvs.get(lv).filter(|lv| lv.layout == inside);
+            found
+                .map(|lv| &lv.map)
+                .ok_or_else(|| missing(format!("thin volume {}/{lv} in {}", query.vg, query.pool)))
+        };
+        let own = map(&query.lv)?;
+        let none = BTreeMap::new();
+        let base = query.base.as_ref().map_or(Ok(&none), map)?;
+        let Some(PoolState { chunk, .. }) = pool else {
+            return Err(missing(format!("thin pool {}/{}", query.vg, query.pool)));
+        };
+        let places: BTreeSet<&u64> = own.keys().chain(base.keys()).collect();
+        let mut found = Blocks::default();
+        for place in places {
+            let range = BlockRange {
+                from: Bytes(place * chunk.0),
+                to: Bytes((place + 1) * chunk.0),
+            };
+            if own.get(place) != base.get(place) && !found.take(query, range) {
+                break;
+            }
+        }
+        Ok(Reply::Blocks(found))
+    }
+
+    /// Writes to a part of a thin volume: each chunk of it gets a block of its own.
+    pub fn write_blocks(&mut self, vg: &VgName, lv: &LvName, from: Bytes, to: Bytes) {
+        self.blocks_written += 1;
+        let block = self.blocks_written;
+        let Ok(group) = self.group(vg) else { return };
+        let pool = match group.lvs.get(lv).map(|lv| &lv.layout) {
+            Some(Layout::Thin { pool }) => group.lvs.get(pool).and_then(|lv| lv.thin_pool),
+            _ => None,
+        };
+        if let (Some(pool), Some(volume)) = (pool, group.lvs.get_mut(lv)) {
+            let chunks = from.0 / pool.chunk.0..to.0.div_ceil(pool.chunk.0);
+            volume.map.extend(chunks.map(|chunk| (chunk, block)));
+        }
     }
 
     pub fn fill(&mut self, vg: &VgName, lv: &LvName, written: Bytes) -> Result<(), LvmError> {

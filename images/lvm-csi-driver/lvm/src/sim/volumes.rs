@@ -11,7 +11,7 @@ use crate::group::{Group, Lv, PARTIAL};
 use crate::layout::Layout;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn exists(vg: &VgName, lv: &LvName) -> LvmError {
     LvmError::Exists {
@@ -138,6 +138,7 @@ impl State {
             // Snapshots stay without a device until somebody reads them.
             active: !read_only,
             content: origin.content.clone(),
+            map: origin.map.clone(),
             ..new_volume(origin.size, origin.layout.clone())
         };
         group.lvs.insert(lv.clone(), copy);
@@ -265,6 +266,7 @@ pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
         stale: false,
         ails: None,
         erased: Ranges::default(),
+        map: BTreeMap::new(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod audit;
 mod bench;
+mod changed;
 mod conformance;
 mod crash;
 mod faults;
