@@ -49,6 +49,13 @@ pub enum Command {
         /// The disk, as the configuration names it: a path or a serial number.
         disk: String,
     },
+    /// Take a disk up again that was away while its group changed: LVM counts it as missing until then.
+    RestoreDisk {
+        /// The group.
+        vg: VgName,
+        /// Path of the disk, as the group reports it.
+        device: String,
+    },
     /// Take all that is free on a disk of a group for a logical volume that nobody is given.
     Reserve {
         /// The group.

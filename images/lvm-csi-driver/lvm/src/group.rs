@@ -43,7 +43,15 @@ pub struct Pv {
 /// The tag of a physical volume on which nothing free shows anything of the past.
 pub(crate) const ERASED: &str = "ingot1.erased";
 
+/// What LVM calls the device of a physical volume that it does not find.
+pub(crate) const UNKNOWN: &str = "[unknown]";
+
 impl Pv {
+    /// Whether it is there again, and LVM goes on counting it as missing, as its group has changed meanwhile.
+    pub fn is_back(&self) -> bool {
+        self.missing && self.device != UNKNOWN
+    }
+
     /// The logical volume that keeps what is free on it apart until it is overwritten.
     pub fn reserve(&self) -> Option<LvName> {
         LvName::new(&format!("erase-{}", self.uuid)).ok()
@@ -108,6 +116,11 @@ impl Lv {
             .is_some_and(|health| health.contains(PARTIAL))
     }
 
+    /// Whether it is a RAID that goes on without a disk which is there again.
+    pub fn lags(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health == REFRESH)
+    }
+
     /// Whether the kernel has given the thin pool up, or the pool under the thin volume.
     pub fn failed(&self) -> bool {
         self.health.as_ref().is_some_and(|health| health == FAILED)
@@ -116,6 +129,9 @@ impl Lv {
 
 /// What LVM says of a volume of which a part is missing.
 pub(crate) const PARTIAL: &str = "partial";
+
+/// What LVM says of a RAID of which a disk was away.
+pub(crate) const REFRESH: &str = "refresh needed";
 
 /// What LVM says of a thin pool that the kernel has given up, and of its volumes (lvs(8), lv_attr, F).
 const FAILED: &str = "failed";

@@ -209,6 +209,18 @@ fn the_simulator_makes_nothing_in_a_group_of_which_a_disk_is_missing() {
     let pv = &bench.group().pvs[1];
     assert!(pv.missing && pv.names.is_empty(), "{pv:?}");
     sim.unplug(&vg(), 1, false);
+    // The group has changed without it.
+    let pv = bench.group().pvs[1].clone();
+    assert!(pv.missing && pv.is_back(), "{pv:?}");
+    let refused = bench.run(bench.new_lv(3, bench::SMALL, Layout::Linear));
+    assert!(
+        matches!(refused, Err(LvmError::Invalid { .. })),
+        "{refused:?}"
+    );
+    bench.done(Command::RestoreDisk {
+        vg: vg(),
+        device: pv.device,
+    });
     bench.done(bench.new_lv(3, bench::SMALL, Layout::Linear));
 }
 

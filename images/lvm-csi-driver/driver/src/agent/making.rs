@@ -104,16 +104,16 @@ impl Makings {
         self.disks_changed.store(true, Ordering::Relaxed);
     }
 
-    /// The groups of pools that are to be tried at once, since disks have changed.
-    pub(super) fn hoping(&self) -> Vec<VgName> {
+    /// The groups of pools that are to be tried at once, since disks have changed; nothing, if they have not.
+    pub(super) fn hoping(&self) -> Option<Vec<VgName>> {
         if !self.disks_changed.swap(false, Ordering::Relaxed) {
-            return Vec::new();
+            return None;
         }
         let all = self.all();
         let failed = all
             .iter()
             .filter(|(_, making)| matches!(making, Making::Failed(_)));
-        failed.map(|(vg, _)| vg.clone()).collect()
+        Some(failed.map(|(vg, _)| vg.clone()).collect())
     }
 
     /// Why the group of a pool cannot be used, where reading it gave `found`.
@@ -159,15 +159,24 @@ impl Agent {
         troubles
     }
 
-    /// Tries those pools at once that could not be made, if the node's disks have changed since.
-    pub(super) async fn make_hoping(&self) {
-        let hoping = self.makings.hoping();
-        let pools = self.config.pools.iter();
-        let again = pools.filter(|pool| hoping.contains(&pool.volume_group));
-        join_all(again.map(|pool| self.make_again(pool))).await;
-        if !hoping.is_empty() {
-            self.publish_pools().await;
-        }
+    /// If the node's disks have changed, looks at once at what lies on them, and tries those pools that could
+    /// not be made.
+    pub(super) async fn follow_disks(&self) {
+        let Some(hoping) = self.makings.hoping() else {
+            return;
+        };
+        let pools = self.config.pools.iter().map(|pool| async {
+            match hoping.contains(&pool.volume_group) {
+                true => self.make_again(pool).await,
+                // What it says is in the pool's status.
+                false => {
+                    let _ = self.inventory.refresh(&pool.volume_group).await;
+                    self.take_up(pool).await;
+                }
+            }
+        });
+        join_all(pools).await;
+        self.publish_pools().await;
     }
 
     /// Somebody may have emptied a disk meanwhile, or plugged it in.
@@ -317,13 +326,13 @@ mod tests {
         }
         assert_eq!(tried, [1, 3, 7, 15, 23, 31]);
 
-        assert_eq!(makings.hoping(), []);
+        assert_eq!(makings.hoping(), None);
         makings.disks_changed();
-        assert_eq!(makings.hoping(), std::slice::from_ref(&vg));
-        assert_eq!(makings.hoping(), [], "once");
+        assert_eq!(makings.hoping().as_deref(), Some(std::slice::from_ref(&vg)));
+        assert_eq!(makings.hoping(), None, "once");
         makings.end_again(&vg, &Ok(()));
         makings.disks_changed();
-        assert_eq!(makings.hoping(), [], "it is made");
+        assert_eq!(makings.hoping(), Some(vec![]), "it is made");
         assert!(!makings.due(&vg) && makings.failed(&vg).is_none());
     }
 }

@@ -18,6 +18,7 @@ mod pools;
 mod remains;
 mod reserve;
 mod restart;
+mod returned;
 mod run;
 mod together;
 

@@ -62,6 +62,7 @@ impl Agent {
                 let _ = self.inventory.refresh(vg).await;
             }
         }
+        self.take_up(pool).await;
         self.look_after_disks(pool).await;
     }
 

@@ -124,7 +124,7 @@ impl Agent {
             if behind.swap(false, Ordering::Relaxed) && self.settle().await.is_err() {
                 behind.store(true, Ordering::Relaxed);
             }
-            self.make_hoping().await;
+            self.follow_disks().await;
             self.look_again().await;
             self.tag_formatted().await;
             self.retry_parked().await;

@@ -40,7 +40,7 @@ pub(crate) fn ailment(lv: &Lv) -> Option<String> {
     } else if lv.partial() {
         "a disk of it is missing, and nothing stands in for that; reconnect the disk, or restore the volume from a snapshot or a backup elsewhere"
     } else if health.contains("refresh") {
-        "a disk of it was away; run `lvchange --refresh` of it, and look for a failing disk with `dmesg`"
+        "a disk of it was away; it is used again within a minute, so where this stays, run `lvchange --refresh` of it, and look for a failing disk with `dmesg`"
     } else if health.contains("mismatches") {
         "its copies differ; run `lvchange --syncaction repair` of it"
     } else {

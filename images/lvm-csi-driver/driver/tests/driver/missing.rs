@@ -8,6 +8,7 @@ use ingot_csi_proto::v1;
 use ingot_lvm::{Backend, Command, Kind, Reply};
 use ingot_lvm_csi::object::VolumeId;
 use ingot_volume_brain::{LvName, VgName};
+use std::time::Duration;
 use tonic::Code;
 
 fn vg(name: &str) -> VgName {
@@ -73,6 +74,10 @@ async fn a_raid_with_a_lost_leg_is_degraded_and_what_has_no_copy_is_inaccessible
     bed.sim.unplug(&thick, 0, true);
     expect([degraded, degraded, inaccessible]).await;
     bed.sim.unplug(&thick, 0, false);
+    // Both go on without it, until the agent lets them use it again.
+    expect([degraded, degraded, None]).await;
+    bed.agent.guard_pools().await;
+    expect([None, None, None]).await;
     bed.sim.ail(&thick, &lv(&volumes[0]), "mismatches exist");
     expect([degraded, None, None]).await;
     // All of its legs.
@@ -256,4 +261,40 @@ async fn a_thin_pool_that_failed_is_told_as_such_and_begun_anew_by_itself() {
     assert_eq!(node_health(&bed).await, []);
     bed.create(create("w", GIB, &class)).await.expect("created");
     stage().await.expect("staged again");
+}
+
+/// LVM goes on counting such a disk as missing, since the group has changed without it.
+#[tokio::test]
+async fn a_disk_that_was_away_while_its_group_changed_is_used_again_by_itself() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [("pool", "thick")];
+    let mut ids = Vec::new();
+    for name in ["kept", "deleted"] {
+        let made = bed.create(create(name, GIB, &class)).await;
+        ids.push(made.expect("created").volume_id);
+    }
+    bed.sim.unplug(&vg("ingot-thick"), 3, true);
+    bed.agent.settle().await.expect("settles");
+    let mut gone = bed.delete(&ids[1]).await;
+    for _ in 0..100 {
+        if gone.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        gone = bed.delete(&ids[1]).await;
+    }
+    gone.expect("deleted");
+    bed.sim.unplug(&vg("ingot-thick"), 3, false);
+    // Udev says so; else it is seen within a minute.
+    bed.agent.disks_changed();
+    for _ in 0..400 {
+        if node_health(&bed).await.is_empty() {
+            break;
+        }
+        bed.agent.guard_pools().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(node_health(&bed).await, []);
+    bed.create(create("w", GIB, &class)).await.expect("created");
 }

@@ -38,6 +38,7 @@ impl Command {
             | Self::CopyTogether { vg, .. }
             | Self::CreateGroup { vg, .. }
             | Self::ExtendGroup { vg, .. }
+            | Self::RestoreDisk { vg, .. }
             | Self::Reserve { vg, .. }
             | Self::Shrink { vg, .. }
             | Self::MarkDisk { vg, .. }

@@ -12,6 +12,7 @@ impl Command {
             Self::ReleaseMetadata { .. } => "release_metadata",
             Self::CreateGroup { .. } => "create_group",
             Self::ExtendGroup { .. } => "extend_group",
+            Self::RestoreDisk { .. } => "restore_disk",
             Self::Reserve { .. } => "reserve",
             Self::Shrink { .. } => "shrink",
             Self::MarkDisk { .. } => "mark_disk",
@@ -66,6 +67,7 @@ impl Command {
             }
             Self::CreateGroup { vg, .. } => format!("creation of group {vg}"),
             Self::ExtendGroup { vg, disk } => format!("addition of {disk} to group {vg}"),
+            Self::RestoreDisk { vg, device } => format!("return of {device} to group {vg}"),
             Self::Reserve {
                 vg, device, size, ..
             } => {

@@ -21,6 +21,8 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         Command::Scan(vg) => {
             put(&[
                 "fullreport",
+                // The images of a RAID, too: which of them are lost says whether it can be read.
+                "--all",
                 "--reportformat",
                 "json",
                 "--units",
@@ -55,6 +57,9 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         // Without --yes, too.
         Command::ExtendGroup { vg, disk } => {
             put(&["vgextend", "--metadatasize", "64m", vg.as_str(), disk]);
+        }
+        Command::RestoreDisk { vg, device } => {
+            put(&["vgextend", "--restoremissing", vg.as_str(), device]);
         }
         Command::Reserve {
             vg,

@@ -164,6 +164,7 @@ impl Backend for Real {
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
             Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
             Command::CreatePool { vg, .. }
+            | Command::RestoreDisk { vg, .. }
             | Command::Reserve { vg, .. }
             | Command::Shrink { vg, .. }
             | Command::MarkDisk { vg, .. }

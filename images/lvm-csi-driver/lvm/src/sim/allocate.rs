@@ -8,7 +8,7 @@ use ingot_volume_brain::{LvName, VgName};
 
 impl Disk {
     fn room(&self) -> u64 {
-        if self.missing || !self.joined {
+        if self.lost() || !self.joined {
             0
         } else {
             self.extents - self.used
@@ -33,7 +33,7 @@ impl State {
     /// removed, activated and tagged, and nothing be made or enlarged there, wherever there is room.
     pub fn whole(&mut self, vg: &VgName) -> Result<&mut GroupState, LvmError> {
         let group = self.group(vg)?;
-        match group.disks.iter().any(|disk| disk.joined && disk.missing) {
+        match group.disks.iter().any(|disk| disk.joined && disk.lost()) {
             true => Err(LvmError::incomplete(vg)),
             false => Ok(group),
         }
@@ -70,7 +70,7 @@ impl GroupState {
         let lost = |image: &u32| {
             let parts = volume.segments.iter().skip(*image as usize);
             let mut parts = parts.step_by(images as usize);
-            parts.any(|segment| self.disks[segment.disk].missing)
+            parts.any(|segment| self.disks[segment.disk].lost())
         };
         let lost: Vec<u32> = (0..images).filter(lost).collect();
         volume.layout.survives(&lost)

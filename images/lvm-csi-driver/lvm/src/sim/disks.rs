@@ -5,7 +5,7 @@ use super::state::{Disk, EXTENT, GroupState, State, missing};
 use crate::backend::Reply;
 use crate::command::FreeSpace;
 use crate::error::LvmError;
-use crate::group::Pv;
+use crate::group::{Pv, UNKNOWN};
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,12 +20,18 @@ impl Disk {
             extents,
             used: 0,
             missing: false,
+            behind: false,
             read_only: false,
             holds: None,
             erased: disk.erased,
             past: Vec::new(),
             dirty: if disk.erased { 0 } else { extents },
         }
+    }
+
+    /// Whether LVM counts it as missing.
+    pub fn lost(&self) -> bool {
+        self.missing || self.behind
     }
 
     /// LVM's identity of it: no disk of another group has the same.
@@ -39,7 +45,7 @@ impl Disk {
     pub fn report(&self, number: usize) -> Pv {
         // Of one that is not there LVM knows its identity only.
         let (device, names) = match self.missing {
-            true => ("[unknown]".to_owned(), Vec::new()),
+            true => (UNKNOWN.to_owned(), Vec::new()),
             false => (format!("/dev/sim{number}"), vec![self.name.clone()]),
         };
         Pv {
@@ -48,7 +54,7 @@ impl Disk {
             names,
             size: Bytes(self.extents * EXTENT.0),
             free: Bytes((self.extents - self.used) * EXTENT.0),
-            missing: self.missing,
+            missing: self.lost(),
             read_only: self.read_only,
             erased: self.erased,
         }
@@ -96,6 +102,25 @@ impl State {
         group.disks = disks;
         group.made = true;
         group.tags = vec![tag.to_owned()];
+        Ok(Reply::Done)
+    }
+
+    /// What changes the group now the disks do not see that are not there.
+    pub fn leave_behind(&mut self, vg: &VgName) {
+        if let Ok(group) = self.group(vg) {
+            for disk in &mut group.disks {
+                disk.behind |= disk.joined && disk.missing;
+            }
+        }
+    }
+
+    pub fn restore_disk(&mut self, vg: &VgName, device: &str) -> Result<Reply, LvmError> {
+        let mut disks = self.group(vg)?.disks.iter_mut().enumerate();
+        let found = disks.find(|(number, disk)| disk.report(*number).device == device);
+        let Some((_, disk)) = found.filter(|(_, disk)| !disk.missing) else {
+            return Err(missing(format!("disk {device} of volume group {vg}")));
+        };
+        disk.behind = false;
         Ok(Reply::Done)
     }
 

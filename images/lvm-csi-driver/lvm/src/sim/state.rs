@@ -7,6 +7,7 @@ use crate::backend::Reply;
 use crate::command::{Command, Limits};
 use crate::device::{Device, Mount, MountKind};
 use crate::error::LvmError;
+use crate::group::REFRESH;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub(super) struct Disk {
     pub extents: u64,
     pub used: u64,
     pub missing: bool,
+    /// Its group has changed without it.
+    #[serde(default)]
+    pub behind: bool,
     /// It takes no writes.
     #[serde(default)]
     pub read_only: bool,
@@ -92,6 +96,9 @@ pub(super) struct Volume {
     /// Its device leads to a disk that went.
     #[serde(default)]
     pub stale: bool,
+    /// A RAID that goes on without a disk which was away.
+    #[serde(default)]
+    pub lags: bool,
     /// What LVM finds wrong with it although all of its disks are there.
     #[serde(default)]
     pub ails: Option<String>,
@@ -108,7 +115,11 @@ impl Volume {
     pub fn ailment(&self) -> Option<String> {
         let thin = self.thin_pool.is_some() || matches!(self.layout, Layout::Thin { .. });
         let failed = self.stale && thin;
-        failed.then(|| "failed".to_owned()).or(self.ails.clone())
+        let lags = self.lags.then(|| REFRESH.to_owned());
+        failed
+            .then(|| "failed".to_owned())
+            .or(lags)
+            .or(self.ails.clone())
     }
 }
 
@@ -170,6 +181,7 @@ impl State {
             Command::ReleaseMetadata { .. } => Ok(Reply::Done),
             Command::CreateGroup { vg, tag } => self.create_group(vg, tag),
             Command::ExtendGroup { vg, disk } => self.extend_group(vg, disk),
+            Command::RestoreDisk { vg, device } => self.restore_disk(vg, device),
             Command::Reserve {
                 vg,
                 lv,
@@ -201,10 +213,16 @@ impl State {
                 self.still.clear();
                 Ok(Reply::Done)
             }
-            Command::Tag(change) => self.tag(change),
+            Command::Tag(change) => {
+                self.leave_behind(&change.vg);
+                self.tag(change)
+            }
             Command::Extend { vg, lv, size } => self.extend(vg, lv, *size),
             Command::ExtendMetadata { vg, pool, size } => self.extend_metadata(vg, pool, *size),
-            Command::Remove { vg, lv } => self.remove(vg, lv),
+            Command::Remove { vg, lv } => {
+                self.leave_behind(vg);
+                self.remove(vg, lv)
+            }
             Command::Activate { vg, lv } => self.activate(vg, lv),
             Command::Refresh { vg, lv } => self.refresh(vg, lv),
             Command::Deactivate { vg, pool } => self.deactivate(vg, pool),
@@ -267,7 +285,7 @@ impl State {
         for group in self.groups.values_mut() {
             for volume in group.lvs.values_mut() {
                 volume.active = false;
-                volume.stale = false;
+                (volume.stale, volume.lags) = (false, false);
             }
         }
     }
@@ -299,14 +317,13 @@ impl State {
         let names: Vec<LvName> = group.lvs.keys().cloned().collect();
         for name in names {
             let below = group.lvs.get(&name).map(|lv| group.below(lv));
-            let lost = below.is_some_and(|lv| {
-                let there = lv.segments.iter().any(|segment| segment.disk == disk);
-                there && !group.readable(lv)
-            });
+            let there = below.is_some_and(|lv| lv.segments.iter().any(|part| part.disk == disk));
+            let lost = below.is_some_and(|lv| !group.readable(lv));
             if let Some(volume) = group.lvs.get_mut(&name) {
                 // A pool is active with whatever lies in it.
                 let active = volume.active || volume.thin_pool.is_some();
-                volume.stale |= missing && lost && active;
+                volume.stale |= missing && there && lost && active;
+                volume.lags |= missing && there && !lost && active;
             }
         }
     }
@@ -317,14 +334,15 @@ impl State {
         let below = group.below(&volume).segments.iter();
         let reason = if below
             .into_iter()
-            .any(|segment| group.disks[segment.disk].missing)
+            .any(|segment| group.disks[segment.disk].lost())
         {
             "a disk is missing"
         } else if volume.stale && matches!(volume.layout, Layout::Thin { .. }) {
             // The kernel has given the pool up, and takes no new table for what lies in it.
             "device-mapper: reload ioctl on failed: Invalid argument"
         } else {
-            self.volume(vg, lv)?.stale = false;
+            let volume = self.volume(vg, lv)?;
+            (volume.stale, volume.lags) = (false, false);
             return Ok(Reply::Done);
         };
         Err(LvmError::Failed {

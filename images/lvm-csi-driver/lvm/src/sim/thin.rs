@@ -16,7 +16,7 @@ impl State {
         let there = group
             .disks
             .iter()
-            .all(|disk| !disk.missing && !disk.read_only);
+            .all(|disk| !disk.lost() && !disk.read_only);
         let found = group.lvs.get(pool);
         let usage = found.and_then(|volume| Some((group.thin_usage(pool, volume)?, volume)));
         let Some((usage, volume)) = usage else {

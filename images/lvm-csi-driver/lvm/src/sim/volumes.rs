@@ -264,6 +264,7 @@ pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
         formatted: 0,
         content: Content::default(),
         stale: false,
+        lags: false,
         ails: None,
         erased: Ranges::default(),
         map: BTreeMap::new(),
@@ -282,7 +283,7 @@ impl GroupState {
             Layout::Thin { pool } => self.lvs.get(pool).unwrap_or(volume),
             _ => volume,
         };
-        let lost = below.segments.iter().any(|s| self.disks[s.disk].missing);
+        let lost = below.segments.iter().any(|s| self.disks[s.disk].lost());
         Lv {
             lv: lv.clone(),
             size: volume.size,

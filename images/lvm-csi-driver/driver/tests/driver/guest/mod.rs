@@ -12,6 +12,7 @@ mod conformance;
 mod crash;
 mod faults;
 mod power;
+mod raid;
 mod story;
 mod witness;
 
