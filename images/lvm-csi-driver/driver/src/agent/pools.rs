@@ -17,7 +17,7 @@ pub fn group_tag(pool: &str) -> String {
 }
 
 impl Agent {
-    pub(super) async fn gate(&self, vg: &VgName) -> Option<MutexGuard<'_, ()>> {
+    pub(crate) async fn gate(&self, vg: &VgName) -> Option<MutexGuard<'_, ()>> {
         match self.gates.get(vg) {
             Some(gate) => Some(gate.lock().await),
             None => None,

@@ -14,14 +14,19 @@ impl Agent {
         let Ok(group) = self.inventory.group(vg).await else {
             return false;
         };
-        let Some(failed) = failed(pool, &group) else {
+        if failed(pool, &group).is_none() {
             return false;
-        };
+        }
         // It would fail again.
         if group.pvs.iter().any(|pv| pv.missing || pv.read_only) {
             return false;
         }
         let _gate = self.gate(vg).await;
+        // Whoever stages a volume may have begun it anew meanwhile, and have it.
+        let now = self.inventory.group(vg).await;
+        let Some(failed) = now.as_ref().ok().and_then(|now| failed(pool, now)) else {
+            return false;
+        };
         match self.restart(vg, failed).await {
             Ok(()) => {
                 eprintln!("thin pool {vg}/{failed} had failed and was begun anew");

@@ -5,7 +5,7 @@ use super::{NodeService, content_device};
 use crate::agent::Located;
 use crate::parameters;
 use crate::problem::Problem;
-use ingot_lvm::{Command, Filesystem, Found, LvmError};
+use ingot_lvm::{Command, Device, Filesystem, Found, LvmError};
 use ingot_volume_brain::FilesystemTag;
 use ingot_volume_brain::format::{Refusal, Signature, Step, next};
 use std::collections::HashMap;
@@ -117,7 +117,7 @@ impl NodeService {
     /// nowhere until it is told where the disk is now.
     async fn reachable(&self, located: &Located) -> Result<Found, Problem> {
         let device = &located.device;
-        let unread = match self.agent.executor.probe(device).await {
+        let unread = match self.look(located).await {
             Err(error @ LvmError::Failed { .. }) => error,
             looked => return Ok(looked?),
         };
@@ -131,7 +131,20 @@ impl NodeService {
         let inventory = &self.agent.inventory;
         let refreshed = inventory.change_and_read(&device.vg, refresh).await;
         self.or_restart(located, refreshed).await?;
-        Ok(self.agent.executor.probe(device).await?)
+        Ok(self.look(located).await?)
+    }
+
+    async fn look(&self, located: &Located) -> Result<Found, LvmError> {
+        let device = &located.device;
+        match self.agent.executor.probe(device).await {
+            // The agent may be beginning its thin pool anew just now, which takes all devices of it away.
+            Err(LvmError::NotFound { .. }) if located.lv.pool.is_some() => {
+                let _gate = self.agent.gate(&device.vg).await;
+                self.activate(device).await?;
+                self.agent.executor.probe(device).await
+            }
+            looked => looked,
+        }
     }
 
     /// A thin pool whose disk was away has failed for good in the kernel: it is taken down, with all that
@@ -146,6 +159,9 @@ impl NodeService {
             return Ok(opened?);
         };
         let vg = &device.vg;
+        // The agent begins it anew as well, as soon as it sees that it has failed: it must not be taken down
+        // under a volume that is there again.
+        let _gate = self.agent.gate(vg).await;
         match self.agent.restart(vg, pool).await {
             Err(LvmError::InUse { .. }) => {
                 return Err(Problem::Unavailable(format!(
@@ -154,12 +170,16 @@ impl NodeService {
             }
             ended => ended?,
         }
+        Ok(self.activate(device).await?)
+    }
+
+    async fn activate(&self, device: &Device) -> Result<(), LvmError> {
         let activate = Command::Activate {
-            vg: vg.clone(),
+            vg: device.vg.clone(),
             lv: device.lv.clone(),
         };
         let inventory = &self.agent.inventory;
-        Ok(inventory.change_and_read(vg, activate).await?)
+        inventory.change_and_read(&device.vg, activate).await
     }
 
     /// Makes sure that the wanted filesystem is there and whole. Says whether the tag for it is still to
