@@ -194,6 +194,11 @@ impl LvName {
         Self(format!("s{uid}"))
     }
 
+    /// What LVM calls the checksums of an image of this RAID, also before they are a part of it.
+    pub fn checksums(&self, image: u32) -> Self {
+        Self(format!("{}_rimage_{image}_imeta", self.0))
+    }
+
     /// Takes a name that LVM takes for something people name, like a thin pool.
     pub fn new(name: &str) -> Result<Self, NameError> {
         lvm_name("a logical volume", name, 60)?;

@@ -73,6 +73,7 @@ pub struct Metrics {
     pub(crate) pool_snapshots: Family<PoolLabels, Gauge>,
     pub(crate) pool_missing: Family<PoolLabels, Gauge>,
     pub(crate) pool_ailing: Family<PoolLabels, Gauge>,
+    pub(crate) pool_mismatches: Family<PoolLabels, Gauge>,
     pub(crate) pool_trouble: Family<PoolLabels, Gauge>,
     pub(crate) pool_blocked: Family<PoolLabels, Gauge>,
     pub(crate) blocked: Gauge,
@@ -148,6 +149,12 @@ impl Default for Metrics {
                 ours,
                 "pool_degraded_volumes",
                 "Volumes and snapshots of which LVM finds something wrong on the disks",
+                Family::default(),
+            ),
+            pool_mismatches: put(
+                ours,
+                "pool_integrity_mismatches",
+                "How often data of its volumes was not what the checksum beside it says, since each was activated",
                 Family::default(),
             ),
             pool_trouble: put(

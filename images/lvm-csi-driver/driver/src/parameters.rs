@@ -57,7 +57,7 @@ impl ClassParameters {
     /// Reads the parameters of a storage class.
     pub fn parse(parameters: &HashMap<String, String>) -> Result<Self, Problem> {
         let mut class = Self::default();
-        let (mut layout, mut stripes, mut copies) = (None, None, None);
+        let (mut layout, mut stripes, mut copies, mut integrity) = (None, None, None, None);
         let mut names: Vec<_> = parameters
             .iter()
             .filter(|(name, _)| !foreign(name))
@@ -71,29 +71,29 @@ impl ClassParameters {
                     .map(Some)
                     .map_err(|_| wrong(name, value, "write a number"))
             };
+            let truth = || match value.as_str() {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => Err(wrong(name, value, "write \"true\" or \"false\"")),
+            };
             match name.as_str() {
                 "pool" => class.pool = Some(value.clone()),
                 "layout" => layout = Some(value.as_str()),
                 "stripes" => stripes = number()?,
                 "copies" => copies = number()?,
-                "encrypted" => {
-                    class.encrypted = match value.as_str() {
-                        "true" => true,
-                        "false" => false,
-                        _ => return Err(wrong(name, value, "write \"true\" or \"false\"")),
-                    }
-                }
+                "encrypted" => class.encrypted = truth()?,
+                "integrity" => integrity = Some(truth()?),
                 "fstype" | "csi.storage.k8s.io/fstype" => {
                     class.filesystem = capability::filesystem(value)?;
                 }
                 _ => {
                     return Err(Problem::Invalid(format!(
-                        "parameter {name:?} is not known; known are pool, layout, stripes, copies, encrypted and fstype"
+                        "parameter {name:?} is not known; known are pool, layout, stripes, copies, integrity, encrypted and fstype"
                     )));
                 }
             }
         }
-        class.layout = arrangement(layout, stripes, copies)?;
+        class.layout = checked(arrangement(layout, stripes, copies)?, integrity)?;
         Ok(class)
     }
 }
@@ -136,6 +136,28 @@ fn arrangement(
             "layout",
             other,
             "use thin, linear, striped, raid1, raid5 or raid10",
+        )),
+    }
+}
+
+/// The same with checksums, if they are wanted; where they make no sense they are not spoken of.
+fn checked(
+    arrangement: Option<Arrangement>,
+    integrity: Option<bool>,
+) -> Result<Option<Arrangement>, Problem> {
+    let Some(wanted) = integrity else {
+        return Ok(arrangement);
+    };
+    let safe = match &arrangement {
+        Some(Arrangement::Thick(layout)) => layout.clone().with_integrity(),
+        None | Some(Arrangement::Thin) => None,
+    };
+    match safe {
+        Some(safe) if wanted => Ok(Some(Arrangement::Thick(safe))),
+        Some(_) => Ok(arrangement),
+        None => Err(Problem::Invalid(
+            "parameter integrity goes with layout raid1, raid5 or raid10; take it out or set layout"
+                .into(),
         )),
     }
 }

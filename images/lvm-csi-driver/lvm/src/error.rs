@@ -1,7 +1,7 @@
 //! What can go wrong, as far as callers must tell it apart.
 
 use crate::device::Device;
-use ingot_volume_brain::{Bytes, VgName};
+use ingot_volume_brain::{Bytes, LvName, VgName};
 
 /// A command that was not carried out, or whose outcome is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,18 @@ pub enum LvmError {
 }
 
 impl LvmError {
+    /// LVM gives a RAID with integrity no device while a disk of it is missing.
+    pub(crate) fn checked_and_incomplete(vg: &VgName, lv: &LvName) -> Self {
+        Self::Invalid {
+            what: format!(
+                "a disk of {vg}/{lv} is missing, and LVM activates a RAID with checksums only whole"
+            ),
+            remedy: format!(
+                "reconnect it; if it is gone for good, run `lvconvert --raidintegrity n {vg}/{lv}`, which gives the checksums up"
+            ),
+        }
+    }
+
     /// LVM makes and enlarges nothing in a group of which a disk is missing.
     pub(crate) fn incomplete(vg: &VgName) -> Self {
         Self::Invalid {

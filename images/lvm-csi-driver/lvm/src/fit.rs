@@ -1,6 +1,7 @@
 //! How large a volume can become on what is free: the arithmetic of LVM's own allocation.
 
 use crate::group::{Group, Lv};
+use crate::image;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName};
 use serde::{Deserialize, Serialize};
@@ -116,13 +117,8 @@ impl Space {
             Layout::Linear => free.iter().sum(),
             spread => {
                 let last = (spread.disks() as usize).saturating_sub(1);
-                // Each image of a RAID has an extent beside it that says which part it is.
-                let metadata = u64::from(spread.redundant());
-                let each = free
-                    .get(last)
-                    .copied()
-                    .unwrap_or(0)
-                    .saturating_sub(metadata);
+                let free = free.get(last).copied().unwrap_or(0);
+                let each = image::data(spread, free, Bytes(extent));
                 each * u64::from(spread.data_stripes())
             }
         };

@@ -75,8 +75,12 @@ pub struct Lv {
     pub thin: Option<ThinUsage>,
     /// What is wrong with it, as LVM says: a part is missing, a mirror is incomplete.
     pub health: Option<String>,
-    /// Whether all of its content is on parts that are there: of a RAID some may be missing.
+    /// Whether all of its content is on parts that are there, and can be reached: of a RAID some may be
+    /// missing, of one with integrity only while it has its device.
     pub readable: bool,
+    /// What the checksums beside it have told, if it has any.
+    #[serde(default)]
+    pub integrity: Option<Integrity>,
     /// Whether its device exists.
     pub active: bool,
 }
@@ -106,6 +110,15 @@ pub struct Fill {
     /// The pool takes writes, and all disks of its group are there and take writes. Where not, LVM is to be
     /// asked what is wrong.
     pub well: bool,
+}
+
+/// What checksums beside the data of each image have told since the volume got its device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Integrity {
+    /// How often data was not what its checksum says, and was read from elsewhere.
+    pub mismatches: u64,
+    /// The disks on which it was not.
+    pub on: Vec<String>,
 }
 
 impl Lv {
@@ -158,6 +171,12 @@ impl Group {
     pub fn free(&self) -> Bytes {
         let present = self.pvs.iter().filter(|pv| !pv.missing);
         Bytes(present.map(|pv| pv.free.0).sum())
+    }
+
+    /// How often the checksums of its volumes did not fit what lies beside them.
+    pub fn mismatches(&self) -> u64 {
+        let told = self.lvs.iter().filter_map(|lv| lv.integrity.as_ref());
+        told.map(|integrity| integrity.mismatches).sum()
     }
 
     /// The size promised to the thin volumes of a pool.

@@ -19,22 +19,37 @@ pub enum Layout {
     Raid1 {
         /// Number of copies.
         copies: u32,
+        /// With a checksum beside the data of each image.
+        #[serde(default, skip_serializing_if = "unset")]
+        integrity: bool,
     },
     /// Spread over so many disks and one more for parity.
     Raid5 {
         /// Number of disks without parity.
         stripes: u32,
+        /// With a checksum beside the data of each image.
+        #[serde(default, skip_serializing_if = "unset")]
+        integrity: bool,
     },
     /// Two copies, each spread over so many disks.
     Raid10 {
         /// Number of disks of one copy.
         stripes: u32,
+        /// With a checksum beside the data of each image.
+        #[serde(default, skip_serializing_if = "unset")]
+        integrity: bool,
     },
     /// Space is taken from a thin pool when it is written to.
     Thin {
         /// The pool.
         pool: LvName,
     },
+}
+
+/// Objects that are older than the field are written as they were.
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde wants it.
+fn unset(flag: &bool) -> bool {
+    !flag
 }
 
 /// A layout that does not exist.
@@ -67,26 +82,57 @@ impl Layout {
 
     /// Whole copies.
     pub fn raid1(copies: u32) -> Result<Self, LayoutError> {
-        within("raid1", copies, 2, 10).map(|copies| Self::Raid1 { copies })
+        within("raid1", copies, 2, 10).map(|copies| Self::Raid1 {
+            copies,
+            integrity: false,
+        })
     }
 
     /// Data spread over disks, with parity.
     pub fn raid5(stripes: u32) -> Result<Self, LayoutError> {
-        within("raid5 (without its parity)", stripes, 2, 63).map(|stripes| Self::Raid5 { stripes })
+        within("raid5 (without its parity)", stripes, 2, 63).map(|stripes| Self::Raid5 {
+            stripes,
+            integrity: false,
+        })
     }
 
     /// Two spread copies.
     pub fn raid10(stripes: u32) -> Result<Self, LayoutError> {
-        within("one copy of raid10", stripes, 2, 32).map(|stripes| Self::Raid10 { stripes })
+        within("one copy of raid10", stripes, 2, 32).map(|stripes| Self::Raid10 {
+            stripes,
+            integrity: false,
+        })
+    }
+
+    /// The same with a checksum beside the data of each image, if it has a second source to read from
+    /// where one does not fit.
+    pub fn with_integrity(mut self) -> Option<Self> {
+        match &mut self {
+            Self::Raid1 { integrity, .. }
+            | Self::Raid5 { integrity, .. }
+            | Self::Raid10 { integrity, .. } => *integrity = true,
+            Self::Linear | Self::Striped { .. } | Self::Thin { .. } => return None,
+        }
+        Some(self)
+    }
+
+    /// Whether a checksum lies beside the data of each image.
+    pub fn integrity(&self) -> bool {
+        match self {
+            Self::Raid1 { integrity, .. }
+            | Self::Raid5 { integrity, .. }
+            | Self::Raid10 { integrity, .. } => *integrity,
+            Self::Linear | Self::Striped { .. } | Self::Thin { .. } => false,
+        }
     }
 
     /// Over how many disks consecutive data is spread.
     pub fn data_stripes(&self) -> u32 {
         match self {
             Self::Linear | Self::Raid1 { .. } | Self::Thin { .. } => 1,
-            Self::Striped { stripes } | Self::Raid5 { stripes } | Self::Raid10 { stripes } => {
-                *stripes
-            }
+            Self::Striped { stripes }
+            | Self::Raid5 { stripes, .. }
+            | Self::Raid10 { stripes, .. } => *stripes,
         }
     }
 
@@ -95,9 +141,9 @@ impl Layout {
         match self {
             Self::Linear | Self::Thin { .. } => 1,
             Self::Striped { stripes } => *stripes,
-            Self::Raid1 { copies } => *copies,
-            Self::Raid5 { stripes } => stripes + 1,
-            Self::Raid10 { stripes } => stripes * 2,
+            Self::Raid1 { copies, .. } => *copies,
+            Self::Raid5 { stripes, .. } => stripes + 1,
+            Self::Raid10 { stripes, .. } => stripes * 2,
         }
     }
 
@@ -113,7 +159,7 @@ impl Layout {
     pub fn survives(&self, lost: &[u32]) -> bool {
         match self {
             Self::Linear | Self::Striped { .. } | Self::Thin { .. } => lost.is_empty(),
-            Self::Raid1 { copies } => lost.len() < *copies as usize,
+            Self::Raid1 { copies, .. } => lost.len() < *copies as usize,
             Self::Raid5 { .. } => lost.len() <= 1,
             // Two that are beside each other are copies of one another.
             Self::Raid10 { .. } => !lost
@@ -142,10 +188,14 @@ impl fmt::Display for Layout {
         match self {
             Self::Linear => f.write_str("linear"),
             Self::Striped { stripes } => write!(f, "striped over {stripes}"),
-            Self::Raid1 { copies } => write!(f, "raid1 with {copies} copies"),
-            Self::Raid5 { stripes } => write!(f, "raid5 over {stripes}+1"),
-            Self::Raid10 { stripes } => write!(f, "raid10 over 2x{stripes}"),
+            Self::Raid1 { copies, .. } => write!(f, "raid1 with {copies} copies"),
+            Self::Raid5 { stripes, .. } => write!(f, "raid5 over {stripes}+1"),
+            Self::Raid10 { stripes, .. } => write!(f, "raid10 over 2x{stripes}"),
             Self::Thin { pool } => write!(f, "thin in {pool}"),
+        }?;
+        match self.integrity() {
+            true => f.write_str(", with integrity"),
+            false => Ok(()),
         }
     }
 }
@@ -173,6 +223,22 @@ mod tests {
         assert!(!raid10.survives(&[0, 1]) && !raid10.survives(&[1, 2, 3]));
         let striped = Layout::striped(2).expect("two");
         assert!(striped.survives(&[]) && !striped.survives(&[1]));
+    }
+
+    #[test]
+    fn integrity_is_written_down_only_where_it_is_wanted_and_goes_with_redundancy() {
+        let plain = Layout::raid1(2).expect("two");
+        let old = r#"{"type":"raid1","copies":2}"#;
+        assert_eq!(serde_json::to_string(&plain).expect("text"), old);
+        assert_eq!(serde_json::from_str::<Layout>(old).expect("read"), plain);
+        let safe = plain.with_integrity().expect("redundant");
+        let text = serde_json::to_string(&safe).expect("text");
+        assert_eq!(text, r#"{"type":"raid1","copies":2,"integrity":true}"#);
+        assert_eq!(serde_json::from_str::<Layout>(&text).expect("read"), safe);
+        assert_eq!(safe.to_string(), "raid1 with 2 copies, with integrity");
+        assert!(safe.integrity() && safe.redundant() && safe.survives(&[1]));
+        assert_eq!(Layout::Linear.with_integrity(), None);
+        assert_eq!(Layout::striped(2).expect("two").with_integrity(), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod error;
 pub mod executor;
 pub mod fit;
 pub mod group;
+mod image;
 pub mod layout;
 pub mod real;
 
@@ -31,7 +32,7 @@ pub use device::{Device, Filesystem, Found, LUKS_HEADER, Mount, MountKind, Usage
 pub use error::LvmError;
 pub use executor::{Deadlines, Executor};
 pub use fit::{Space, ThinGuard, ThinSpace};
-pub use group::{Fill, Group, Lv, Pv, ThinUsage};
+pub use group::{Fill, Group, Integrity, Lv, Pv, ThinUsage};
 pub use layout::{Layout, LayoutError};
 pub use real::{Real, RealGroup};
 pub use recording::Recording;

@@ -7,6 +7,8 @@
 mod bench;
 #[path = "suite/cases.rs"]
 mod cases;
+#[path = "suite/integrity.rs"]
+mod integrity;
 #[path = "suite/disks.rs"]
 mod newcomers;
 #[path = "suite/raw.rs"]

@@ -87,14 +87,16 @@ fn layout(objects: &Objects, class: &str, found: &Quarantined) -> Option<Value> 
         .parameters
         .get("layout")
         .map_or("linear", String::as_str);
-    match name {
-        "linear" => Some(json!({ "type": name })),
-        "striped" | "raid5" | "raid10" => {
-            Some(json!({ "type": name, "stripes": number("stripes")? }))
-        }
-        "raid1" => Some(json!({ "type": name, "copies": number("copies")? })),
-        _ => None,
+    let mut layout = match name {
+        "linear" => json!({ "type": name }),
+        "striped" | "raid5" | "raid10" => json!({ "type": name, "stripes": number("stripes")? }),
+        "raid1" => json!({ "type": name, "copies": number("copies")? }),
+        _ => return None,
+    };
+    if class.parameters.get("integrity").map(String::as_str) == Some("true") {
+        layout["integrity"] = json!(true);
     }
+    Some(layout)
 }
 
 /// Makes a PersistentVolume for a volume that has none. A claim takes it by `volumeName`.

@@ -79,11 +79,9 @@ impl Agent {
             return None;
         }
         let all = located.lv.size;
-        Some(if located.tags.encrypted {
-            all.min(HEADER)
-        } else {
-            all
-        })
+        // A journal beside the data may hold the header, too, until as much was written as it takes.
+        let header = located.tags.encrypted && located.lv.integrity.is_none();
+        Some(if header { all.min(HEADER) } else { all })
     }
 
     fn begin(&self, located: Located, id: VolumeId, length: Bytes) {

@@ -112,6 +112,7 @@ mod tests {
                 }),
                 health: None,
                 readable: true,
+                integrity: None,
                 active: true,
             }],
         }

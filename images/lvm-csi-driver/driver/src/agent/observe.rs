@@ -3,7 +3,7 @@
 use super::Agent;
 use crate::config::PoolConfig;
 use crate::metrics::{Metrics, PoolLabels, VolumeLabels};
-use crate::object::VolumeId;
+use crate::object::{VolumeId, ailment};
 use ingot_lvm::{Group, Kind, Lane, Lv};
 use ingot_volume_brain::{Bytes, State, VolumeUid};
 use prometheus_client::metrics::family::Family;
@@ -124,8 +124,10 @@ impl Agent {
             &metrics.pool_snapshots,
             count(all().filter(snapshot).count()),
         );
-        let ailing = |lv: &&Lv| lv.tags.is_some() && lv.health.is_some();
+        let ailing = |lv: &&Lv| lv.tags.is_some() && ailment(lv).is_some();
         set(&metrics.pool_ailing, count(all().filter(ailing).count()));
+        let mismatches = i64::try_from(group.mismatches()).unwrap_or(i64::MAX);
+        set(&metrics.pool_mismatches, mismatches);
         let missing = group.pvs.iter().filter(|pv| pv.missing);
         set(&metrics.pool_missing, count(missing.count()));
         // Of the group itself: a pool in trouble has its fill, too.

@@ -1,7 +1,7 @@
 //! Carries out the commands of the state machine: on the disk through LVM, or in the object store.
 
 use super::actor::failure;
-use super::{Agent, restart};
+use super::{Agent, Located, restart};
 use crate::object::{Origin, Volume, VolumeId, lv_name};
 use crate::store::StoreError;
 use ingot_lvm::{Command as Lvm, Group, Layout, Lv, LvmError, NewLv, Space, TagChange, Tags};
@@ -68,9 +68,11 @@ impl Agent {
             Command::CreateLv => self.create(&wanted(wish)?).await,
             Command::Grow(to) => self.grow(&wanted(wish)?, to).await,
             Command::MarkReady => {
-                let group = wish.and_then(|(_, volume)| volume.group);
-                if let Some(group) = group {
-                    self.whole(id, vg, &group).await?;
+                if let Some((_, volume)) = &wish {
+                    if let Some(group) = &volume.group {
+                        self.whole(id, vg, group).await?;
+                    }
+                    self.checked(id, volume).await?;
                 }
                 self.mark(id, LvState::Ready).await
             }
@@ -100,6 +102,9 @@ impl Agent {
         };
         let lv = volume.lv();
         let Some(origin) = &volume.origin else {
+            if volume.layout.integrity() {
+                tags.state = LvState::New;
+            }
             let new = NewLv {
                 vg: volume.vg.clone(),
                 lv,
@@ -128,6 +133,20 @@ impl Agent {
         self.make(volume, copy, size, tags, !read_only).await
     }
 
+    /// LVM makes a RAID before the checksums beside it, and a power cut may come between. Nobody has had what
+    /// is new, so it is made again.
+    async fn checked(&self, id: VolumeId, volume: &Volume) -> Result<(), Failed> {
+        let located = self.inventory.locate(id.uid);
+        let half =
+            |found: &Located| found.tags.state == LvState::New && found.lv.integrity.is_none();
+        let Some(half) = located.filter(half).filter(|_| volume.layout.integrity()) else {
+            return Ok(());
+        };
+        self.remove_new(&volume.vg, half.lv.lv).await?;
+        let words = "its checksums were not made to the end; it is made again";
+        Err((Failure::Conflict, words.to_owned()))
+    }
+
     /// Makes the logical volume. What a thin one takes of its pool is known beforehand.
     async fn make(
         &self,
@@ -151,6 +170,7 @@ impl Agent {
             thin: None,
             health: None,
             readable: true,
+            integrity: None,
             active,
         };
         let effect = |group: &mut Group| {

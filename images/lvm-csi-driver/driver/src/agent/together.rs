@@ -189,7 +189,11 @@ impl Agent {
         ))
     }
 
-    async fn remove_new(&self, vg: &VgName, lv: ingot_volume_brain::LvName) -> Result<(), Failed> {
+    pub(super) async fn remove_new(
+        &self,
+        vg: &VgName,
+        lv: ingot_volume_brain::LvName,
+    ) -> Result<(), Failed> {
         let remove = Command::Remove { vg: vg.clone(), lv };
         match self.inventory.change_and_read(vg, remove).await {
             Ok(()) | Err(LvmError::NotFound { .. }) => Ok(()),

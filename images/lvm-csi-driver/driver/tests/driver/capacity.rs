@@ -11,7 +11,7 @@ use tonic::Code;
 const EXTENT: i64 = 4 << 20;
 
 /// Classes of both pools, with the number of disks that data is spread over.
-const CLASSES: [(&[(&str, &str)], i64); 7] = [
+const CLASSES: [(&[(&str, &str)], i64); 10] = [
     (&[("pool", "thin")], 1),
     (&[("pool", "thick")], 1),
     (
@@ -29,6 +29,31 @@ const CLASSES: [(&[(&str, &str)], i64); 7] = [
     ),
     (
         &[("pool", "thick"), ("layout", "raid10"), ("stripes", "2")],
+        2,
+    ),
+    (
+        &[
+            ("pool", "thick"),
+            ("layout", "raid1"),
+            ("integrity", "true"),
+        ],
+        1,
+    ),
+    (
+        &[
+            ("pool", "thick"),
+            ("layout", "raid5"),
+            ("stripes", "3"),
+            ("integrity", "true"),
+        ],
+        3,
+    ),
+    (
+        &[
+            ("pool", "thick"),
+            ("layout", "raid10"),
+            ("integrity", "true"),
+        ],
         2,
     ),
 ];

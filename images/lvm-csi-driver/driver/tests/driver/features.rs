@@ -85,7 +85,7 @@ async fn copies_are_apart_from_their_source_and_grow_to_their_own_size() {
 async fn every_layout_and_filesystem_grows_online() {
     let (bed, folder) = (bed().await, tempfile::tempdir().expect("a directory"));
     type Class<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
-    let classes: [Class<'_>; 6] = [
+    let classes: [Class<'_>; 7] = [
         ("ingot-thin", "xfs", &[("pool", "thin")]),
         ("ingot-thick", "ext4", &[("pool", "thick")]),
         (
@@ -107,6 +107,15 @@ async fn every_layout_and_filesystem_grows_online() {
             "ingot-thick",
             "ext4",
             &[("pool", "thick"), ("layout", "raid10")],
+        ),
+        (
+            "ingot-thick",
+            "xfs",
+            &[
+                ("pool", "thick"),
+                ("layout", "raid1"),
+                ("integrity", "true"),
+            ],
         ),
     ];
     for (number, (vg, filesystem, class)) in classes.into_iter().enumerate() {

@@ -298,3 +298,38 @@ async fn a_disk_that_was_away_while_its_group_changed_is_used_again_by_itself() 
     assert_eq!(node_health(&bed).await, []);
     bed.create(create("w", GIB, &class)).await.expect("created");
 }
+
+/// LVM activates a RAID with checksums only whole; who has its device goes on.
+#[tokio::test]
+async fn a_raid_with_integrity_and_a_lost_leg_goes_on_as_long_as_it_has_its_device() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [
+        ("pool", "thick"),
+        ("layout", "raid1"),
+        ("integrity", "true"),
+    ];
+    let volume = bed.create(create("v", GIB, &class)).await.expect("made");
+    let thick = vg("ingot-thick");
+    bed.sim.unplug(&thick, 0, true);
+    bed.agent.settle().await.expect("settles");
+    let kinds = kinds_on_node(&bed, &volume).await;
+    assert_eq!(kinds, [v1::VolumeHealthErrorType::Degraded]);
+    bed.sim.reboot();
+    bed.agent.settle().await.expect("settles");
+    let told = health(&bed, &volume).await;
+    assert_eq!(told[0].0, v1::VolumeHealthErrorType::Inaccessible);
+    let ext4 = mount("ext4");
+    let folder = tempfile::tempdir().expect("a directory");
+    let stage = bed.stage(&volume.volume_id, folder.path(), &ext4);
+    let error = stage.await.expect_err("no device");
+    assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
+    for text in [told[0].1.as_str(), error.message()] {
+        assert!(text.contains("`lvconvert --raidintegrity n"), "{text}");
+    }
+    bed.sim.unplug(&thick, 0, false);
+    bed.agent.settle().await.expect("settles");
+    assert_eq!(health(&bed, &volume).await, []);
+    let stage = bed.stage(&volume.volume_id, folder.path(), &ext4);
+    stage.await.expect("staged");
+}

@@ -142,6 +142,18 @@ async fn creations(bed: &Bed, table: &mut Table, volume: &str, snapshot: &str) {
             create("x", GIB, &[("layout", "raid5"), ("copies", "2")]),
         ),
         (
+            "integrity without a layout",
+            create("x", GIB, &[("integrity", "true")]),
+        ),
+        (
+            "integrity of what has no second copy",
+            create("x", GIB, &[("layout", "striped"), ("integrity", "false")]),
+        ),
+        (
+            "integrity perhaps",
+            create("x", GIB, &[("layout", "raid1"), ("integrity", "maybe")]),
+        ),
+        (
             "encrypted perhaps",
             create("x", GIB, &[("encrypted", "maybe")]),
         ),

@@ -1,11 +1,12 @@
 //! Disks that fail, vanish or belong to somebody else; volumes that nobody knows; commands that hang.
 //! Each is reported, in the status and by CSI's health requests, and the others go on.
 
-use crate::bed::health::{health, node_health};
+use crate::bed::health::{health, kinds_on_node, node_health};
 use crate::bed::request::{GIB, create, mount};
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_lvm::{Fuse, Kind, Lane, LvmError, Sim, SimGroup};
+use ingot_lvm_csi::metrics::Metrics;
 use ingot_lvm_csi::object::{Key, VolumeId};
 use ingot_lvm_csi::store::MemoryStore;
 use ingot_volume_brain::{Bytes, LvName, State, VgName};
@@ -56,6 +57,40 @@ async fn a_volume_that_disappears_is_reported_lost_and_never_made_again() {
     bed.delete(&volume.volume_id)
         .await
         .expect("a person gives it up");
+}
+
+#[tokio::test]
+async fn a_disk_that_gives_what_was_not_written_is_named() {
+    let bed = Bed::new();
+    bed.agent.prepare_pools().await;
+    let class = [
+        ("pool", "thick"),
+        ("layout", "raid1"),
+        ("integrity", "true"),
+    ];
+    let volume = bed.create(create("v", GIB, &class)).await.expect("made");
+    assert!(health(&bed, &volume).await.is_empty());
+    for _ in 0..2 {
+        bed.sim.rot(&vg("ingot-thick"), &lv(&volume), 1, 2);
+    }
+    bed.agent.settle().await.expect("settles");
+    let found = health(&bed, &volume).await;
+    let expected = "thick-1 gave 4 times what was not written, as its checksums tell; it was read from the other copies or the parity, and written anew; replace that disk with `lvconvert --replace`";
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, v1::VolumeHealthErrorType::Degraded);
+    assert!(found[0].1.ends_with(expected), "{found:?}");
+    assert_eq!(kinds_on_node(&bed, &volume).await, [found[0].0]);
+    let metrics = Metrics::default();
+    bed.agent.observe(&metrics).await;
+    let text = metrics.text();
+    for line in [
+        "ingot_storage_pool_integrity_mismatches{pool=\"thick\"} 4",
+        "ingot_storage_pool_integrity_mismatches{pool=\"thin\"} 0",
+        "ingot_storage_pool_degraded_volumes{pool=\"thick\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    bed.delete(&volume.volume_id).await.expect("deleted");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
         Command::Scan(vg) => {
             put(&[
                 "fullreport",
-                // The images of a RAID, too: which of them are lost says whether it can be read.
+                // Of the parts of a RAID, too: which of its disks is missing, and which is rotten.
                 "--all",
                 "--reportformat",
                 "json",
@@ -34,10 +34,10 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
                 ("pv", "pv_name,pv_uuid,pv_size,pv_free,pv_missing,pv_tags"),
                 (
                     "lv",
-                    "lv_name,lv_size,lv_tags,pool_lv,lv_attr,lv_metadata_size,data_percent,metadata_percent,lv_health_status,lv_active",
+                    "lv_name,lv_size,lv_tags,pool_lv,lv_attr,lv_metadata_size,data_percent,metadata_percent,lv_health_status,lv_active,integritymismatches",
                 ),
                 ("pvseg", "pvseg_start"),
-                ("seg", "lv_name,segtype,chunk_size"),
+                ("seg", "lv_name,segtype,chunk_size,devices"),
             ];
             for (section, fields) in sections {
                 put(&["--configreport", section, "--options", fields]);
@@ -221,12 +221,17 @@ fn create(new: &NewLv) -> Vec<String> {
     match layout {
         Layout::Linear => number("linear", &[]),
         Layout::Striped { stripes } => number("striped", &[("--stripes", *stripes)]),
-        Layout::Raid1 { copies } => number("raid1", &[("--mirrors", copies - 1)]),
-        Layout::Raid5 { stripes } => number("raid5", &[("--stripes", *stripes)]),
-        Layout::Raid10 { stripes } => {
+        Layout::Raid1 { copies, .. } => number("raid1", &[("--mirrors", copies - 1)]),
+        Layout::Raid5 { stripes, .. } => number("raid5", &[("--stripes", *stripes)]),
+        Layout::Raid10 { stripes, .. } => {
             number("raid10", &[("--stripes", *stripes), ("--mirrors", 1)]);
         }
         Layout::Thin { .. } => number("thin", &[]),
+    }
+    if layout.integrity() {
+        // With a bitmap the checksums of what was being written at a power cut are made anew from what is
+        // there, rotten or not; the journal keeps them true, and costs writing everything twice.
+        put(&["--raidintegrity", "y", "--raidintegritymode", "journal"]);
     }
     if let Layout::Thin { pool } = layout {
         put(&["--thinpool", pool.as_str(), "--virtualsize", &bytes(*size)]);

@@ -75,6 +75,14 @@ pub(super) fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmErr
         | Command::ExtendMetadata { size, .. } => *size,
         _ => Bytes::ZERO,
     };
+    // What is free is in pieces that are too small for the checksums of an image, which lie in one.
+    if says(&["Integrity metadata uses more than one segment"]) {
+        return LvmError::NoSpace {
+            vg: vg.clone(),
+            wanted,
+            reason: "what is free lies in pieces that are too small for its checksums; ask for less, add a disk, or take a class without integrity".into(),
+        };
+    }
     if says(&[
         "nsufficient free space",
         "nsufficient suitable",
@@ -88,6 +96,11 @@ pub(super) fn refusal(vg: &VgName, command: &Command, answer: &Answer) -> LvmErr
     }
     if says(&["Volume group \"", "Cannot process volume group"]) && text.contains("not found") {
         return LvmError::GroupMissing { vg: vg.clone() };
+    }
+    if let Command::Activate { vg, lv } = command
+        && says(&["Integrity must be removed before"])
+    {
+        return LvmError::checked_and_incomplete(vg, lv);
     }
     if says(&["while PVs are missing"]) {
         return LvmError::incomplete(vg);

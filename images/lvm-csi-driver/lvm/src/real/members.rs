@@ -70,6 +70,15 @@ impl Real {
             pv.names.sort();
             pv.names.dedup();
         }
+        // People know a disk by what they configured, or by a name that does not change.
+        let pvs = &group.pvs;
+        let named = |disk: &String| {
+            let pv = pvs.iter().find(|pv| pv.device == *disk);
+            pv.and_then(|pv| pv.names.first()).unwrap_or(disk).clone()
+        };
+        for integrity in group.lvs.iter_mut().filter_map(|lv| lv.integrity.as_mut()) {
+            integrity.on = integrity.on.iter().map(named).collect();
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 mod argv;
 mod blocks;
 mod cgroup;
+mod checked;
 mod ends;
 mod fill;
 mod hold;
@@ -177,6 +178,7 @@ impl Backend for Real {
             | Command::Deactivate { vg, .. } => self.lvm(vg, command),
             Command::CopyTogether { vg, copies, pods } => self.copy_together(vg, copies, pods),
             Command::Resume(vg) => self.resume(vg),
+            Command::Create(new) if new.layout.integrity() => self.create_checked(new),
             Command::Create(new) => self.lvm(&new.vg, command),
             Command::Tag(change) => self.lvm(&change.vg, command),
             Command::Probe(device) => Self::probe(device).map(Reply::Found),

@@ -1,8 +1,9 @@
 //! Reads LVM's JSON report.
 
+mod raid;
+
 use crate::error::LvmError;
 use crate::group::{ERASED, Group, Lv, PARTIAL, Pv, ThinUsage};
-use crate::layout::Layout;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::Deserialize;
@@ -49,6 +50,7 @@ struct LvRow {
     metadata_percent: String,
     lv_health_status: String,
     lv_active: String,
+    integritymismatches: String,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +58,7 @@ struct SegRow {
     lv_name: String,
     segtype: String,
     chunk_size: String,
+    devices: String,
 }
 
 fn unreadable(reason: impl std::fmt::Display) -> LvmError {
@@ -129,33 +132,6 @@ fn list(tags: &str) -> impl Iterator<Item = &str> + Clone {
     tags.split(',').filter(|tag| !tag.is_empty())
 }
 
-/// Whether all of a volume is on parts that are there.
-fn readable(row: &LvRow, segtype: &str, all: &[LvRow]) -> bool {
-    if !row.lv_health_status.contains(PARTIAL) {
-        return true;
-    }
-    let prefix = format!("[{}_rimage_", row.lv_name);
-    let images = all.iter().filter_map(|part| {
-        let number = part.lv_name.strip_prefix(&prefix)?.strip_suffix(']')?;
-        let lost = part.lv_health_status.contains(PARTIAL);
-        Some((number.parse::<u32>().ok()?, lost))
-    });
-    let images: Vec<(u32, bool)> = images.collect();
-    let count = u32::try_from(images.len()).unwrap_or_default();
-    let lost: Vec<u32> = images
-        .iter()
-        .filter(|(_, lost)| *lost)
-        .map(|(n, _)| *n)
-        .collect();
-    let layout = match segtype {
-        "raid1" => Layout::raid1(count),
-        "raid10" => Layout::raid10(count / 2),
-        raid5 if raid5.starts_with("raid5") => Layout::raid5(count.saturating_sub(1)),
-        _ => return false,
-    };
-    layout.is_ok_and(|layout| layout.survives(&lost))
-}
-
 fn volume(lv: LvName, row: &LvRow, sections: &Sections) -> Result<Lv, LvmError> {
     let segments = &sections.seg;
     let (tags, unread) = match Tags::decode(list(&row.lv_tags)) {
@@ -173,7 +149,11 @@ fn volume(lv: LvName, row: &LvRow, sections: &Sections) -> Result<Lv, LvmError> 
         }),
     };
     let segtype = segment.map(|seg| seg.segtype.as_str()).unwrap_or_default();
-    let readable = readable(row, segtype, &sections.lv);
+    let integrity = raid::integrity(row, segtype, sections);
+    let active = row.lv_active.starts_with("active");
+    // LVM gives one with checksums no device while a disk is missing; one that has a device keeps it.
+    let reachable = active || integrity.is_none() || !row.lv_health_status.contains(PARTIAL);
+    let readable = reachable && raid::readable(row, segtype, &sections.lv);
     let health = (!row.lv_health_status.is_empty()).then(|| row.lv_health_status.clone());
     Ok(Lv {
         lv,
@@ -184,70 +164,7 @@ fn volume(lv: LvName, row: &LvRow, sections: &Sections) -> Result<Lv, LvmError> 
         thin,
         health,
         readable,
-        active: row.lv_active.starts_with("active"),
+        integrity,
+        active,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn row(name: &str, health: &str) -> Value {
-        json!({
-            "lv_name": name, "lv_size": "8388608", "lv_tags": "", "pool_lv": "", "lv_attr": "",
-            "lv_metadata_size": "", "data_percent": "", "metadata_percent": "",
-            "lv_health_status": health, "lv_active": "active",
-        })
-    }
-
-    /// What LVM tells of a RAID with those images, `true` for one on a disk that is gone.
-    fn told(segtype: &str, images: &[bool]) -> Lv {
-        let mut lvs = vec![row(
-            "v",
-            if images.contains(&true) {
-                "partial"
-            } else {
-                ""
-            },
-        )];
-        for (number, lost) in images.iter().enumerate() {
-            let health = if *lost { "partial" } else { "" };
-            lvs.push(row(&format!("[v_rimage_{number}]"), health));
-            lvs.push(row(&format!("[v_rmeta_{number}]"), health));
-        }
-        let segment = json!({ "lv_name": "v", "segtype": segtype, "chunk_size": "0" });
-        let report = json!({ "report": [{
-            "vg": [{ "vg_name": "vg", "vg_tags": "", "vg_extent_size": "4194304" }],
-            "pv": [], "lv": lvs, "seg": [segment],
-        }] });
-        let vg = VgName::new("vg").expect("a name");
-        let group = group(&vg, &report.to_string()).expect("read");
-        assert_eq!(group.lvs.len(), 1, "parts are no volumes");
-        group.lvs[0].clone()
-    }
-
-    #[test]
-    fn a_raid_with_a_lost_leg_is_partial_and_readable() {
-        let found = told("raid1", &[true, false]);
-        assert!(found.partial() && found.readable, "{found:?}");
-        for (segtype, images, readable) in [
-            ("raid1", vec![true, true], false),
-            ("raid5_ls", vec![false, true, false], true),
-            ("raid5_ls", vec![true, true, false], false),
-            ("raid10", vec![true, false, false, true], true),
-            ("raid10", vec![true, true, false, false], false),
-        ] {
-            assert_eq!(
-                told(segtype, &images).readable,
-                readable,
-                "{segtype} {images:?}"
-            );
-        }
-        let whole = told("raid1", &[false, false]);
-        assert!(!whole.partial() && whole.readable, "{whole:?}");
-        // A part of a linear volume has no image of its own.
-        let report = told("linear", &[true]);
-        assert!(report.partial() && !report.readable, "{report:?}");
-    }
 }

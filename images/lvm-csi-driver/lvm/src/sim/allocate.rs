@@ -1,8 +1,9 @@
 //! Finds extents on disks for a layout, and gives them back.
 
 use super::content::Content;
-use super::state::{Disk, GroupState, Segment, State, Volume};
+use super::state::{Disk, EXTENT, GroupState, Segment, State, Volume};
 use crate::error::LvmError;
+use crate::image;
 use crate::layout::Layout;
 use ingot_volume_brain::{LvName, VgName};
 
@@ -47,8 +48,8 @@ impl GroupState {
             Layout::Thin { .. } => Some(Vec::new()),
             Layout::Linear => self.in_turn(extents),
             spread => {
-                let metadata = u64::from(spread.redundant());
-                let each = extents.div_ceil(u64::from(spread.data_stripes())) + metadata;
+                let data = extents.div_ceil(u64::from(spread.data_stripes()));
+                let each = image::extents(spread, data, EXTENT)?;
                 self.side_by_side(spread.disks() as usize, each)
             }
         }?;
@@ -74,6 +75,12 @@ impl GroupState {
         };
         let lost: Vec<u32> = (0..images).filter(lost).collect();
         volume.layout.survives(&lost)
+    }
+
+    /// Whether LVM gives a volume no device, since checksums lie beside its copies and a disk is missing.
+    pub fn only_whole(&self, volume: &Volume) -> bool {
+        let mut segments = volume.segments.iter();
+        volume.layout.integrity() && segments.any(|segment| self.disks[segment.disk].missing)
     }
 
     /// What the extents of a volume show that were there before it.
@@ -119,7 +126,14 @@ impl GroupState {
         let segments = match layout {
             Layout::Thin { .. } | Layout::Linear => self.take(&layout, more),
             spread => {
-                let each = more.div_ceil(u64::from(spread.data_stripes()));
+                let stripes = u64::from(spread.data_stripes());
+                let old = (volume.size.0 / EXTENT.0).div_ceil(stripes);
+                let taken = |data| image::extents(&spread, data, EXTENT);
+                // The checksums grow on the disk that they are on.
+                let each = taken(old + more.div_ceil(stripes)).zip(taken(old));
+                let Some(each) = each.map(|(new, old)| new - old) else {
+                    return false;
+                };
                 let disks: Vec<usize> = volume.segments.iter().map(|s| s.disk).collect();
                 let fits = disks.iter().all(|disk| self.disks[*disk].room() >= each);
                 fits.then(|| {

@@ -135,6 +135,15 @@ impl Sim {
         }
     }
 
+    /// Checksums of a volume with integrity tell so often that what lies on a disk is not what was written.
+    pub fn rot(&self, vg: &VgName, lv: &LvName, disk: usize, times: u64) {
+        if let Ok(volume) = self.state().volume(vg, lv)
+            && volume.layout.integrity()
+        {
+            *volume.rotten.entry(disk).or_default() += times;
+        }
+    }
+
     /// A disk takes no writes any more, or again.
     pub fn protect(&self, vg: &VgName, disk: &str, read_only: bool) {
         if let Some(disk) = self.state().disk(vg, disk) {

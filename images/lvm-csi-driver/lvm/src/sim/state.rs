@@ -102,6 +102,9 @@ pub(super) struct Volume {
     /// What LVM finds wrong with it although all of its disks are there.
     #[serde(default)]
     pub ails: Option<String>,
+    /// How often its checksums did not fit, by disk.
+    #[serde(default)]
+    pub rotten: BTreeMap<usize, u64>,
     /// What was overwritten with zeros since it was written to.
     pub erased: Ranges,
     /// Of a thin one, which block of the pool stands for which of its chunks.
@@ -286,6 +289,8 @@ impl State {
             for volume in group.lvs.values_mut() {
                 volume.active = false;
                 (volume.stale, volume.lags) = (false, false);
+                // The kernel counts anew.
+                volume.rotten.clear();
             }
         }
     }
@@ -384,7 +389,11 @@ impl State {
                 reason: "device-mapper: reload ioctl on failed: Invalid argument".into(),
             });
         }
-        volume.active = true;
+        let volume = volume.clone();
+        if !volume.active && self.group(vg)?.only_whole(&volume) {
+            return Err(LvmError::checked_and_incomplete(vg, lv));
+        }
+        self.volume(vg, lv)?.active = true;
         Ok(Reply::Done)
     }
 

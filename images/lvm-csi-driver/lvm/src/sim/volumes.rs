@@ -7,7 +7,7 @@ use crate::backend::Reply;
 use crate::command::{NewCopy, NewLv, TagChange};
 use crate::device::Device;
 use crate::error::LvmError;
-use crate::group::{Group, Lv, PARTIAL};
+use crate::group::{Group, Integrity, Lv, PARTIAL};
 use crate::layout::Layout;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
@@ -266,6 +266,7 @@ pub(super) fn new_volume(size: Bytes, layout: Layout) -> Volume {
         stale: false,
         lags: false,
         ails: None,
+        rotten: BTreeMap::new(),
         erased: Ranges::default(),
         map: BTreeMap::new(),
     }
@@ -295,7 +296,13 @@ impl GroupState {
             },
             thin: self.thin_usage(lv, volume),
             health: lost.then(|| PARTIAL.to_owned()).or(volume.ailment()),
-            readable: self.readable(below),
+            readable: self.readable(below) && (volume.active || !self.only_whole(volume)),
+            integrity: volume.layout.integrity().then(|| Integrity {
+                mismatches: volume.rotten.values().sum(),
+                on: (volume.rotten.keys())
+                    .map(|disk| self.disks[*disk].name.clone())
+                    .collect(),
+            }),
             active: volume.active,
         }
     }

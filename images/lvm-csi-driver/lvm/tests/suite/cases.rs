@@ -1,7 +1,7 @@
 //! The cases, in the order in which they build on each other.
 
 use crate::bench::{Bench, SMALL, pool, tags, thin};
-use crate::{raw, together};
+use crate::{integrity, raw, together};
 use ingot_lvm::command::Key;
 use ingot_lvm::{
     Command, Device, Filesystem, Found, Group, Kind, Layout, LvmError, MountKind, Reply, Space,
@@ -12,7 +12,7 @@ use ingot_volume_brain::{Bytes, FilesystemTag, LvName, LvState, VolumeUid};
 type Case = fn(&Bench<'_>);
 
 /// All of them.
-pub const ALL: [(&str, Case); 17] = [
+pub const ALL: [(&str, Case); 20] = [
     (
         "a group that is not there is missing, not empty",
         missing_group,
@@ -47,6 +47,18 @@ pub const ALL: [(&str, Case); 17] = [
         together::resumed,
     ),
     ("thick layouts take what the arithmetic says", thick),
+    (
+        "checksums of a RAID take what the arithmetic says",
+        integrity::arithmetic,
+    ),
+    (
+        "what a disk gives that was not written is read from its copy",
+        integrity::rot,
+    ),
+    (
+        "what a broken attempt left of checksums is in nobody's way",
+        integrity::left_over,
+    ),
     ("what was erased cannot be read", raw::erase),
     ("what does not fit is refused as such", no_space),
     ("encrypted volumes open with their key only", encrypted),

@@ -177,6 +177,7 @@ object! {
         name: String = "type",
         stripes: Option<u64> = "stripes",
         copies: Option<u64> = "copies",
+        integrity: bool = "integrity",
         pool: Option<String> = "pool",
     }
 }
@@ -195,6 +196,10 @@ impl std::fmt::Display for Layout {
             (Some(stripes), _) => write!(f, " over {stripes}"),
             (_, Some(copies)) => write!(f, " x{copies}"),
             _ => Ok(()),
+        }?;
+        match self.integrity {
+            true => f.write_str(" with integrity"),
+            false => Ok(()),
         }
     }
 }

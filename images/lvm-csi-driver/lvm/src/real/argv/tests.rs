@@ -51,6 +51,15 @@ fn layouts_are_typed_and_thick_ones_begin_clean() {
 }
 
 #[test]
+fn integrity_is_kept_true_by_a_journal() {
+    let raid5 = Layout::raid5(2).expect("two").with_integrity();
+    let raid5 = shown(&new(raid5.expect("redundant")));
+    assert!(raid5.starts_with(
+        "lvcreate --type raid5 --stripes 2 --raidintegrity y --raidintegritymode journal --yes"
+    ));
+}
+
+#[test]
 fn a_group_is_made_without_wiping_anything() {
     let create = Command::CreateGroup {
         vg: VgName::new("vg").expect("a name"),

@@ -60,7 +60,11 @@ fn whole() -> Vec<(Key, Object)> {
     let layouts = [
         Layout::Linear,
         Layout::Thin { pool: pool.clone() },
-        Layout::Raid1 { copies: 2 },
+        Layout::raid1(2).expect("two"),
+        Layout::raid5(2)
+            .expect("two")
+            .with_integrity()
+            .expect("redundant"),
         Layout::Striped { stripes: 3 },
     ];
     let volumes = layouts.into_iter().flat_map(|layout| {

@@ -1,0 +1,48 @@
+//! Makes RAIDs with checksums. LVM does that in several commits: the RAID, the space for the checksums of
+//! each image, both together. Where it ends between them, space is left that nothing else would free.
+
+use super::Real;
+use crate::backend::Reply;
+use crate::command::{Command, NewLv};
+use crate::error::LvmError;
+
+impl Real {
+    pub(super) fn create_checked(&self, new: &NewLv) -> Result<Reply, LvmError> {
+        let create = Command::Create(new.clone());
+        let refused = match self.lvm(&new.vg, &create) {
+            Err(refused) => refused,
+            done => return done,
+        };
+        // What is left of an earlier attempt is in the way of this one, once.
+        match self.remove_left_over(new)? {
+            true if !matches!(refused, LvmError::NoSpace { .. }) => {
+                let again = self.lvm(&new.vg, &create);
+                if again.is_err() {
+                    self.remove_left_over(new)?;
+                }
+                again
+            }
+            _ => Err(refused),
+        }
+    }
+
+    /// Frees what was kept for checksums of a volume that does not exist. Tells whether there was any.
+    fn remove_left_over(&self, new: &NewLv) -> Result<bool, LvmError> {
+        if self.report(&new.vg)?.lv(&new.lv).is_some() {
+            return Ok(false);
+        }
+        let mut any = false;
+        for image in 0..new.layout.disks() {
+            let remove = Command::Remove {
+                vg: new.vg.clone(),
+                lv: new.lv.checksums(image),
+            };
+            match self.lvm(&new.vg, &remove) {
+                Ok(_) => any = true,
+                Err(LvmError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(any)
+    }
+}
