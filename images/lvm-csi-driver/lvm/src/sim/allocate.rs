@@ -80,7 +80,7 @@ impl GroupState {
     /// Whether LVM gives a volume no device, since checksums lie beside its copies and a disk is missing.
     pub fn only_whole(&self, volume: &Volume) -> bool {
         let mut segments = volume.segments.iter();
-        volume.layout.integrity() && segments.any(|segment| self.disks[segment.disk].missing)
+        volume.layout.integrity() && segments.any(|segment| self.disks[segment.disk].lost())
     }
 
     /// What the extents of a volume show that were there before it.
