@@ -229,8 +229,12 @@ impl Metrics {
         if failed {
             self.failures.get_or_create(&labels).inc();
         }
-        let asks_kernel = matches!(command, Command::ThinFill { .. });
-        if matches!(command.lane(), Lane::Group(_)) && !asks_kernel {
+        let starts_lvm = match command {
+            Command::ThinFill { .. } => false,
+            Command::ThinBlocks(_) => true,
+            other => matches!(other.lane(), Lane::Group(_)),
+        };
+        if starts_lvm {
             self.lvm.inc();
         }
     }

@@ -5,6 +5,7 @@
 //! is read. The answer is streamed in parts, so its length costs no memory.
 
 use crate::agent::{Agent, Located};
+use crate::node::ready;
 use crate::object::VolumeId;
 use crate::problem::Problem;
 use futures::Stream;
@@ -14,7 +15,7 @@ use ingot_csi_proto::v1::{
     GetMetadataDeltaRequest, GetMetadataDeltaResponse,
 };
 use ingot_lvm::{BlockQuery, BlockRange, Kind, LUKS_HEADER};
-use ingot_volume_brain::{Bytes, LvName, LvState};
+use ingot_volume_brain::{Bytes, LvName};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -71,16 +72,8 @@ impl SnapshotMetadataService {
         };
         let parsed = VolumeId::parse(Kind::Snapshot, id).ok_or_else(unknown)?;
         let found = self.agent.found(parsed.uid).await?.ok_or_else(unknown)?;
-        match found.tags.state {
-            LvState::Ready => Ok(found),
-            LvState::New => Err(Problem::Busy(format!(
-                "snapshot {id} is being made; ask again"
-            ))),
-            LvState::Deleting => Err(Problem::NotFound(format!("snapshot {id} is being deleted"))),
-            LvState::Quarantined => Err(Problem::Precondition(format!(
-                "snapshot {id} is in quarantine, since nothing in the API speaks of it; look at `lvs -o +lv_tags` on its node"
-            ))),
-        }
+        ready(&found, &format!("snapshot {id}"))?;
+        Ok(found)
     }
 
     fn question(

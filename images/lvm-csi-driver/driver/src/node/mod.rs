@@ -49,16 +49,20 @@ impl NodeService {
     async fn usable(&self, id: VolumeId) -> Result<Located, Problem> {
         let mut found = self.locate(id).await?;
         found.tags = self.agent.formats.ahead(found.tags);
-        match found.tags.state {
-            LvState::Ready => Ok(found),
-            LvState::New => Err(Problem::Busy(format!(
-                "volume {id} is being made; ask again"
-            ))),
-            LvState::Deleting => Err(Problem::NotFound(format!("volume {id} is being deleted"))),
-            LvState::Quarantined => Err(Problem::Precondition(format!(
-                "volume {id} is in quarantine, since nothing in the API speaks of it; look at `lvs -o +lv_tags` on its node"
-            ))),
-        }
+        ready(&found, &format!("volume {id}"))?;
+        Ok(found)
+    }
+}
+
+/// Refuses what is on the disk and not to be used yet, or any more.
+pub(crate) fn ready(found: &Located, what: &str) -> Result<(), Problem> {
+    match found.tags.state {
+        LvState::Ready => Ok(()),
+        LvState::New => Err(Problem::Busy(format!("{what} is being made; ask again"))),
+        LvState::Deleting => Err(Problem::NotFound(format!("{what} is being deleted"))),
+        LvState::Quarantined => Err(Problem::Precondition(format!(
+            "{what} is in quarantine, since nothing in the API speaks of it; look at `lvs -o +lv_tags` on its node"
+        ))),
     }
 }
 
