@@ -54,6 +54,7 @@ impl DirectoryStore {
             folder: folder.to_owned(),
             changes: broadcast::channel(1024).0,
         });
+        store.alone(|| store.catch_up())?;
         if tokio::runtime::Handle::try_current().is_ok() {
             tokio::spawn(look(Arc::downgrade(&store)));
         }
@@ -118,16 +119,35 @@ impl DirectoryStore {
         }
     }
 
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    /// A power cut may leave an older counter than the last, or an empty one. Whoever knew a version
+    /// ended with it, so the greatest that is written down is the last.
+    fn catch_up(&self) -> Result<(), StoreError> {
+        let greatest = self.versions()?.into_values().max().map_or(0, |v| v.0);
+        match self.last() {
+            Ok(last) if last >= greatest => Ok(()),
+            _ => self.count(greatest),
+        }
+    }
+
+    fn count(&self, last: u64) -> Result<(), StoreError> {
+        self.replace(&self.counter(), last.to_string().as_bytes(), false)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8], lasting: bool) -> Result<(), StoreError> {
         let temporary = self.folder.join("writing");
         let write = || {
             let mut file = File::create(&temporary)?;
             std::io::Write::write_all(&mut file, bytes)?;
-            file.sync_all()?;
+            if lasting {
+                file.sync_all()?;
+            }
             fs::rename(&temporary, path)
         };
         write().map_err(|error| unavailable(path, error))?;
-        durable(path)
+        match lasting {
+            true => durable(path),
+            false => Ok(()),
+        }
     }
 
     /// Runs a write while no other process writes.
@@ -144,11 +164,11 @@ impl DirectoryStore {
     fn put(&self, key: &Key, object: Object) -> Result<Version, StoreError> {
         let version = Version(self.last()? + 1);
         // The counter first: a version is never given twice, whatever comes between.
-        self.replace(&self.counter(), version.0.to_string().as_bytes())?;
+        self.count(version.0)?;
         let path = self.path(key);
         let bytes = serde_json::to_vec_pretty(&OnFile { version, object })
             .map_err(|error| unavailable(&path, error))?;
-        self.replace(&path, &bytes)?;
+        self.replace(&path, &bytes, true)?;
         Ok(version)
     }
 
@@ -240,7 +260,8 @@ impl Store for DirectoryStore {
             let path = self.path(key);
             fs::remove_file(&path).map_err(|error| unavailable(&path, error))?;
             durable(&path)?;
-            self.replace(&self.folder.join("removed"), key.to_string().as_bytes())
+            let removed = self.folder.join("removed");
+            self.replace(&removed, key.to_string().as_bytes(), false)
         })
     }
 
@@ -289,6 +310,26 @@ mod tests {
             again > second,
             "a version of a former life would hide a change"
         );
+    }
+
+    #[tokio::test]
+    async fn a_counter_that_was_lost_with_the_power_goes_on_from_the_last_version() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = DirectoryStore::open(folder.path()).expect("opened");
+        let key = Key::group(NameHash::of("g"));
+        let mut last = store.create(&key, group()).await.expect("created");
+        drop(store);
+        for left in [Some(""), Some("0"), None] {
+            let counter = folder.path().join("version");
+            match left {
+                Some(left) => fs::write(&counter, left).expect("written"),
+                None => fs::remove_file(&counter).expect("removed"),
+            }
+            let store = DirectoryStore::open(folder.path()).expect("opened");
+            let next = store.update(&key, last, group()).await.expect("updated");
+            assert!(next > last, "{left:?}: {next:?}");
+            last = next;
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use super::{Node, Outcome, asked_for, pool, publish_request, stage_request, target};
 use crate::bed::request::{GIB, block, create, mount};
+use ingot_csi_proto::v1;
 use ingot_harness::guest::{DiskSpec, GuestSpec};
 use serde_json::json;
 use std::sync::Arc;
@@ -73,8 +74,12 @@ impl Node {
     /// From nothing to a volume in a pod, in seconds; then it is taken away.
     async fn provision(&self) -> Outcome<f64> {
         let (pod, what) = ("timed", mount("xfs"));
-        // Those of kubelet and of the sidecars last.
+        // Those of kubelet and of the sidecars last; the first request of one is answered late.
         let (mut controller, mut node) = (self.controller().await?, self.node().await?);
+        let all = v1::ControllerGetCapabilitiesRequest::default();
+        controller.controller_get_capabilities(all).await?;
+        node.node_get_info(v1::NodeGetInfoRequest::default())
+            .await?;
         let begin = Instant::now();
         let request = create("timed", GIB, &[("pool", "thin")]);
         let made = controller.create_volume(request).await?.into_inner();

@@ -90,6 +90,7 @@ fn whole() -> Vec<(Key, Object)> {
         space: Space {
             extent: Bytes::mib(4),
             free: vec![Bytes::gib(1)],
+            checked: vec![Bytes::mib(900)],
             thin: Some(ThinSpace {
                 pool,
                 size: Bytes::gib(1),
