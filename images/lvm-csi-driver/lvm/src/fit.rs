@@ -1,6 +1,6 @@
 //! How large a volume can become on what is free: the arithmetic of LVM's own allocation.
 
-use crate::group::{Group, Lv};
+use crate::group::{Group, Lv, Pv};
 use crate::image;
 use crate::layout::Layout;
 use ingot_volume_brain::{Bytes, LvName};
@@ -39,6 +39,9 @@ pub struct Space {
     pub extent: Bytes,
     /// Free on each device that is there.
     pub free: Vec<Bytes>,
+    /// The largest image that fits on each of them with checksums beside it.
+    #[serde(default)]
+    pub checked: Vec<Bytes>,
     /// The thin pool, if volumes are made in one.
     pub thin: Option<ThinSpace>,
 }
@@ -75,10 +78,14 @@ impl Space {
                 healthy: lv.health.is_none(),
             })
         });
-        let present = group.pvs.iter().filter(|pv| !pv.missing);
+        let present: Vec<&Pv> = group.pvs.iter().filter(|pv| !pv.missing).collect();
         Self {
             extent: group.extent,
-            free: present.map(|pv| pv.free).collect(),
+            free: present.iter().map(|pv| pv.free).collect(),
+            checked: present
+                .iter()
+                .map(|pv| pv.checked_image(group.extent))
+                .collect(),
             thin,
         }
     }
@@ -111,14 +118,21 @@ impl Space {
 
     fn thick(&self, layout: &Layout) -> Bytes {
         let extent = self.extent.0.max(1);
-        let mut free: Vec<u64> = self.free.iter().map(|free| free.0 / extent).collect();
+        let of = match layout.integrity() {
+            true => &self.checked,
+            false => &self.free,
+        };
+        let mut free: Vec<u64> = of.iter().map(|bytes| bytes.0 / extent).collect();
         free.sort_unstable_by(|a, b| b.cmp(a));
         let extents = match layout {
             Layout::Linear => free.iter().sum(),
             spread => {
                 let last = (spread.disks() as usize).saturating_sub(1);
                 let free = free.get(last).copied().unwrap_or(0);
-                let each = image::data(spread, free, Bytes(extent));
+                let each = match spread.integrity() {
+                    true => free,
+                    false => image::data(spread, free, Bytes(extent)),
+                };
                 each * u64::from(spread.data_stripes())
             }
         };

@@ -1,5 +1,6 @@
 //! A volume group as one report shows it.
 
+use crate::image;
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct Pv {
     pub size: Bytes,
     /// What nothing lies on.
     pub free: Bytes,
+    /// In how many pieces that lies, with what is kept apart.
+    pub pieces: u32,
     /// Its device is gone.
     pub missing: bool,
     /// It takes no writes.
@@ -43,6 +46,9 @@ pub struct Pv {
 /// The tag of a physical volume on which nothing free shows anything of the past.
 pub(crate) const ERASED: &str = "ingot1.erased";
 
+/// How the logical volumes begin that keep apart what is free on a disk.
+pub(crate) const RESERVE: &str = "erase-";
+
 /// What LVM calls the device of a physical volume that it does not find.
 pub(crate) const UNKNOWN: &str = "[unknown]";
 
@@ -52,9 +58,16 @@ impl Pv {
         self.missing && self.device != UNKNOWN
     }
 
+    /// The largest image of a RAID that fits on it with checksums beside it.
+    pub fn checked_image(&self, extent: Bytes) -> Bytes {
+        let unit = extent.0.max(1);
+        let data = image::checked(self.free.0 / unit, self.pieces, Bytes(unit));
+        Bytes(data * unit)
+    }
+
     /// The logical volume that keeps what is free on it apart until it is overwritten.
     pub fn reserve(&self) -> Option<LvName> {
-        LvName::new(&format!("erase-{}", self.uuid)).ok()
+        LvName::new(&format!("{RESERVE}{}", self.uuid)).ok()
     }
 }
 

@@ -21,9 +21,13 @@ fn checksums(data: Bytes) -> Bytes {
 
 /// The extents of one image with `data` extents of data; none, if LVM cannot make it.
 pub(crate) fn extents(layout: &Layout, data: u64, extent: Bytes) -> Option<u64> {
+    parts(layout.redundant(), layout.integrity(), data, extent)
+}
+
+fn parts(redundant: bool, integrity: bool, data: u64, extent: Bytes) -> Option<u64> {
     // One says which part of a RAID it is.
-    let mut all = data.checked_add(u64::from(layout.redundant()))?;
-    if layout.integrity() {
+    let mut all = data.checked_add(u64::from(redundant))?;
+    if integrity {
         // LVM rounds down to whole extents, and would make less than the kernel needs.
         if extent.0 == 0 || !STEP.0.is_multiple_of(extent.0) {
             return None;
@@ -36,7 +40,30 @@ pub(crate) fn extents(layout: &Layout, data: u64, extent: Bytes) -> Option<u64> 
 
 /// How many extents of data fit into an image of so many extents.
 pub(crate) fn data(layout: &Layout, free: u64, extent: Bytes) -> u64 {
-    let fits = |data: u64| extents(layout, data, extent).is_some_and(|all| all <= free);
+    most(free, |data| {
+        extents(layout, data, extent).is_some_and(|all| all <= free)
+    })
+}
+
+/// How many extents of data fit, with checksums beside them, where so many extents are free in so many
+/// pieces. LVM takes of the pieces for the data first, and the checksums lie in one of what is left:
+/// however it takes, one of them is as large as their mean.
+pub(crate) fn checked(free: u64, pieces: u32, extent: Bytes) -> u64 {
+    most(free, |data| {
+        let (Some(plain), Some(all)) = (
+            parts(true, false, data, extent),
+            parts(true, true, data, extent),
+        ) else {
+            return false;
+        };
+        let beside = all - plain;
+        let left = free.saturating_sub(plain);
+        left > (beside - 1).saturating_mul(u64::from(pieces))
+    })
+}
+
+/// The most that fits, at most `free`.
+fn most(free: u64, fits: impl Fn(u64) -> bool) -> u64 {
     let (mut least, mut most) = (0, free);
     while least < most {
         let middle = most - (most - least) / 2;
@@ -90,6 +117,31 @@ mod tests {
             assert!(most == 0 || takes(most) <= free, "{most} of {free}");
             assert!(takes(most + 1) > free, "{most} of {free}");
         }
+    }
+
+    #[test]
+    fn in_pieces_one_of_what_is_left_holds_the_checksums() {
+        let safe = Layout::raid1(2).expect("two").with_integrity();
+        let safe = safe.expect("redundant");
+        for free in (0..2000).chain([1 << 20]) {
+            assert_eq!(
+                checked(free, 1, EXTENT),
+                data(&safe, free, EXTENT),
+                "{free}"
+            );
+            for pieces in [2, 3, 7, 100] {
+                let found = checked(free, pieces, EXTENT);
+                assert!(found <= checked(free, pieces - 1, EXTENT));
+                // Two extents each, since no more is left than that of any piece.
+                let small = checked(u64::from(pieces) * 2, pieces, EXTENT);
+                let takes = extents(&safe, small, EXTENT).expect("possible") - small - 1;
+                assert!(small == 0 || takes <= 2, "{pieces}: {small}");
+            }
+        }
+        // 2400 MiB of data need 52 MiB of checksums, which are 13 extents.
+        let least = 600 + 1 + 5 * (13 - 1) + 1;
+        assert_eq!(checked(least, 5, EXTENT), 600);
+        assert_eq!(checked(least - 1, 5, EXTENT), 599);
     }
 
     #[test]

@@ -116,6 +116,17 @@ impl Layout {
         Some(self)
     }
 
+    /// The same without checksums, as LVM makes it first.
+    pub(crate) fn without_integrity(mut self) -> Self {
+        if let Self::Raid1 { integrity, .. }
+        | Self::Raid5 { integrity, .. }
+        | Self::Raid10 { integrity, .. } = &mut self
+        {
+            *integrity = false;
+        }
+        self
+    }
+
     /// Whether a checksum lies beside the data of each image.
     pub fn integrity(&self) -> bool {
         match self {

@@ -1,7 +1,8 @@
 //! One suite for all back ends: what the simulator promises, LVM must keep, and the other way round.
 //!
 //! On the node's own LVM only with `INGOT_LVM_TESTS=1` and the disks named in `INGOT_LVM_DISKS`
-//! (three or more, comma-separated, of 2 GiB or more; the last joins later). **They are overwritten.** Needs root.
+//! (four, comma-separated, of 3 GiB or more; the third joins later, then the fourth). **They are overwritten.** Needs
+//! root.
 
 #[path = "suite/bench.rs"]
 mod bench;
@@ -15,6 +16,8 @@ mod newcomers;
 mod raw;
 #[path = "suite/together.rs"]
 mod together;
+#[path = "suite/wide.rs"]
+mod wide;
 
 use bench::Bench;
 use ingot_harness::guest::{DiskSpec, Guest, GuestSpec};
@@ -156,11 +159,37 @@ fn run_joining_real(devices: &[String]) {
     assert_eq!(again, Ok(Reply::Done));
 }
 
+/// One disk more joins, and all four are made use of.
+fn run_wide_real(devices: &[String], fourth: &str) {
+    let mut devices = devices.to_vec();
+    devices.push(fourth.to_owned());
+    let real = Real::new([RealGroup { vg: vg(), devices }]);
+    let folder = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(&real, vg(), folder.path(), true);
+    bench.done(Command::ExtendGroup {
+        vg: vg(),
+        disk: fourth.to_owned(),
+    });
+    wide::run(&bench);
+}
+
 #[test]
 fn the_simulator() {
     let sim = sim();
     run_all(&sim, false);
     run_joining(&sim, &sim);
+}
+
+#[test]
+fn the_simulator_over_four_disks() {
+    let sim = Sim::new([SimGroup::disks(vg(), [Bytes::gib(3); 4])]);
+    let folder = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new(&sim, vg(), folder.path(), false);
+    bench.done(Command::CreateGroup {
+        vg: vg(),
+        tag: "ingot1.pool=suite".into(),
+    });
+    wide::run(&bench);
 }
 
 /// As LVM does: "Cannot change VG while PVs are missing".
@@ -255,8 +284,9 @@ fn the_nodes_own_lvm() {
     }
     let disks = std::env::var("INGOT_LVM_DISKS").expect("INGOT_LVM_DISKS names the disks");
     let devices: Vec<String> = disks.split(',').map(str::to_owned).collect();
-    assert!(devices.len() >= 3, "three disks are needed");
-    disks_are_emptied_by_their_serial_number_only(&devices);
+    assert_eq!(devices.len(), 4, "four disks are needed");
+    let (fourth, devices) = devices.split_last().expect("disks");
+    disks_are_emptied_by_their_serial_number_only(devices);
     let first = devices[..devices.len() - 1].to_vec();
     let group = RealGroup {
         vg: vg(),
@@ -266,7 +296,8 @@ fn the_nodes_own_lvm() {
     let script = r#"s=$1; shift; timeout $s cat; for g; do echo 0 >"$g/cgroup.freeze"; done"#;
     let guardian = ["sh", "-c", script, "guardian"].map(str::to_owned);
     run_all(&Real::new([group]).with_guardian(guardian), true);
-    run_joining_real(&devices);
+    run_joining_real(devices);
+    run_wide_real(devices, fourth);
 }
 
 /// The same on a virtual machine, whose disks nobody misses: with `INGOT_GUEST_TESTS=1`, as root.
@@ -276,7 +307,7 @@ fn real_lvm_on_a_guest() {
         eprintln!("skipped: set INGOT_GUEST_TESTS=1 to run it on a virtual machine");
         return;
     }
-    let spec = GuestSpec::new("lvm-suite").with_disks(3, 3 << 30);
+    let spec = GuestSpec::new("lvm-suite").with_disks(4, 3 << 30);
     let disks: Vec<String> = spec.disks.iter().map(DiskSpec::path).collect();
     let guest = Guest::create(spec, &|line| println!("  {line}")).expect("a guest");
     let own = std::env::current_exe().expect("this program");

@@ -95,6 +95,7 @@ mod tests {
                 device: "/dev/sda".into(),
                 size: Bytes::gib(20),
                 free,
+                pieces: 1,
                 missing: false,
                 read_only: false,
             }],

@@ -242,6 +242,7 @@ mod tests {
             names: names.iter().map(ToString::to_string).collect(),
             size: Bytes::gib(1),
             free: Bytes::gib(1),
+            pieces: 1,
             missing,
             read_only: false,
             erased: true,

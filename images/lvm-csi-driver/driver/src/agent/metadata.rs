@@ -77,6 +77,7 @@ mod tests {
                 names: Vec::new(),
                 size,
                 free: size,
+                pieces: 1,
                 missing: false,
                 read_only: false,
                 erased: true,

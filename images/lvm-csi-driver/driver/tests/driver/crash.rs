@@ -10,7 +10,7 @@ use crate::bed::store::FusedStore;
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::group_controller_server::GroupController;
-use ingot_lvm::{Device, Fuse, Passage, Sim};
+use ingot_lvm::{Backend, Command, Device, Fuse, Lv, Passage, Reply, Sim};
 use ingot_lvm_csi::agent::FormatRecords;
 use ingot_lvm_csi::object::{ObjectKind, VolumeId, lv_name};
 use ingot_lvm_csi::store::{MemoryStore, Store};
@@ -95,6 +95,16 @@ const END: [Ask; 4] = [
     Ask::Delete("block"),
 ];
 
+/// LVM makes it in several steps.
+const CHECKED: [(&str, &str); 3] = [
+    ("pool", "thick"),
+    ("layout", "raid1"),
+    ("integrity", "true"),
+];
+
+/// What can be half done, by the begin of its name.
+const IN_PARTS: [&str; 3] = ["mkfs", "copies of", "creation of ingot-thick/"];
+
 /// What the caller remembers.
 #[derive(Default)]
 struct Caller {
@@ -135,7 +145,7 @@ impl Caller {
         let thin = [("pool", "thin")];
         let mut request = match name {
             "encrypted" => create(name, GIB, &[("pool", "thin"), ("encrypted", "true")]),
-            "raid" => create(name, GIB, &[("pool", "thick"), ("layout", "raid1")]),
+            "raid" => create(name, GIB, &CHECKED),
             // Larger than its source: a copy, then growth, then ready.
             "restored" => create(name, 3 * GIB, &thin),
             "clone" => create(name, 2 * GIB, &thin),
@@ -159,6 +169,9 @@ impl Caller {
             Ask::Create(name) => {
                 let made = bed.create(self.new_volume(name)).await?;
                 self.ids.insert(name, made.volume_id);
+                let found = located(bed, &self.device(name)).expect("it is there");
+                let checksums = found.integrity.is_some();
+                assert_eq!(checksums, name == "raid", "{name}: {found:?}");
             }
             Ask::Stage(name) => {
                 let secrets = key("correct horse");
@@ -229,6 +242,14 @@ impl Caller {
     }
 }
 
+/// The volume as LVM reports it.
+fn located(bed: &Bed, device: &Device) -> Option<Lv> {
+    match bed.sim.run(&Command::Scan(device.vg.clone())) {
+        Ok(Reply::Group(group)) => group.lv(&device.lv).cloned(),
+        other => panic!("{}: {other:?}", device.vg),
+    }
+}
+
 /// What is left of the driver, and what must not be.
 async fn leftovers(sim: &Sim, store: &MemoryStore) -> Vec<String> {
     let mut left = Vec::new();
@@ -236,7 +257,6 @@ async fn leftovers(sim: &Sim, store: &MemoryStore) -> Vec<String> {
         let all = store.list(kind).await.expect("in memory");
         left.extend(all.into_iter().map(|(key, _)| key.to_string()));
     }
-    use ingot_lvm::{Backend, Command, Reply};
     for vg in ["ingot-thin", "ingot-thick"] {
         let scan = Command::Scan(VgName::new(vg).expect("a name"));
         let Ok(Reply::Group(group)) = sim.run(&scan) else {
@@ -396,7 +416,7 @@ async fn every_point(tagging: Tagging) {
         for end in [End::Killed, End::PowerCut] {
             points.push((step, Passage::Before, end));
             points.push((step, Passage::After, end));
-            if name.starts_with("mkfs") || name.starts_with("copies of") {
+            if IN_PARTS.iter().any(|begin| name.starts_with(begin)) {
                 points.push((step, Passage::During, end));
             }
         }

@@ -36,7 +36,7 @@ pub fn arguments(command: &Command) -> Option<Vec<String>> {
                     "lv",
                     "lv_name,lv_size,lv_tags,pool_lv,lv_attr,lv_metadata_size,data_percent,metadata_percent,lv_health_status,lv_active,integritymismatches",
                 ),
-                ("pvseg", "pvseg_start"),
+                ("pvseg", "pv_name,pvseg_start,lv_name"),
                 ("seg", "lv_name,segtype,chunk_size,devices"),
             ];
             for (section, fields) in sections {

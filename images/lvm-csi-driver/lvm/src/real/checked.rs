@@ -5,18 +5,31 @@ use super::Real;
 use crate::backend::Reply;
 use crate::command::{Command, NewLv};
 use crate::error::LvmError;
+use crate::group::Group;
+use std::cmp::Reverse;
+
+/// The disks with room for the largest images. LVM by itself takes those with the largest piece, which may
+/// not have room for the checksums.
+fn roomiest(group: &Group, count: u32) -> Vec<String> {
+    let mut pvs: Vec<_> = group.pvs.iter().filter(|pv| !pv.missing).collect();
+    pvs.sort_by_key(|pv| Reverse(pv.checked_image(group.extent)));
+    pvs.truncate(count as usize);
+    pvs.into_iter().map(|pv| pv.device.clone()).collect()
+}
 
 impl Real {
     pub(super) fn create_checked(&self, new: &NewLv) -> Result<Reply, LvmError> {
         let create = Command::Create(new.clone());
-        let refused = match self.lvm(&new.vg, &create) {
+        let disks = roomiest(&self.report(&new.vg)?, new.layout.disks());
+        let make = || self.lvm_with(&new.vg, &create, &disks);
+        let refused = match make() {
             Err(refused) => refused,
             done => return done,
         };
         // What is left of an earlier attempt is in the way of this one, once.
         match self.remove_left_over(new)? {
             true if !matches!(refused, LvmError::NoSpace { .. }) => {
-                let again = self.lvm(&new.vg, &create);
+                let again = make();
                 if again.is_err() {
                     self.remove_left_over(new)?;
                 }

@@ -11,6 +11,15 @@ use ingot_volume_brain::{Bytes, VgName};
 
 impl Real {
     pub(super) fn start(&self, vg: &VgName, command: &Command) -> Result<Answer, LvmError> {
+        self.start_with(vg, command, &[])
+    }
+
+    fn start_with(
+        &self,
+        vg: &VgName,
+        command: &Command,
+        further: &[String],
+    ) -> Result<Answer, LvmError> {
         let hold = &self.group(vg)?.hold;
         let devices = self.devices(vg)?;
         // A device that is gone is left out: naming it would be an error, and the group is to be
@@ -28,6 +37,7 @@ impl Real {
         let words = arguments(command).unwrap_or_default();
         let mut program = Program::new("lvm")
             .args(words)
+            .args(further)
             .sharing(hold.share()?)
             .when_orphaned(End::Asked);
         if matches!(command, Command::CreateGroup { .. }) {
@@ -37,7 +47,17 @@ impl Real {
     }
 
     pub(super) fn lvm(&self, vg: &VgName, command: &Command) -> Result<Reply, LvmError> {
-        let answer = self.start(vg, command)?;
+        self.lvm_with(vg, command, &[])
+    }
+
+    /// The same with further words, such as the disks to use.
+    pub(super) fn lvm_with(
+        &self,
+        vg: &VgName,
+        command: &Command,
+        further: &[String],
+    ) -> Result<Reply, LvmError> {
+        let answer = self.start_with(vg, command, further)?;
         match answer.code {
             Some(0) => Ok(Reply::Done),
             _ => Err(refusal(vg, command, &answer)),

@@ -3,7 +3,7 @@
 mod raid;
 
 use crate::error::LvmError;
-use crate::group::{ERASED, Group, Lv, PARTIAL, Pv, ThinUsage};
+use crate::group::{ERASED, Group, Lv, PARTIAL, Pv, RESERVE, ThinUsage};
 use crate::tags::Tags;
 use ingot_volume_brain::{Bytes, LvName, VgName};
 use serde::Deserialize;
@@ -18,6 +18,8 @@ struct Sections {
     vg: Vec<VgRow>,
     pv: Vec<PvRow>,
     lv: Vec<LvRow>,
+    #[serde(default)]
+    pvseg: Vec<PvSegRow>,
     #[serde(default)]
     seg: Vec<SegRow>,
 }
@@ -51,6 +53,13 @@ struct LvRow {
     lv_health_status: String,
     lv_active: String,
     integritymismatches: String,
+}
+
+#[derive(Deserialize)]
+struct PvSegRow {
+    pv_name: String,
+    /// Nothing where it is free.
+    lv_name: String,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +112,7 @@ pub(super) fn group(vg: &VgName, json: &str) -> Result<Group, LvmError> {
             names: Vec::new(),
             size: size(&pv.pv_size)?,
             free: size(&pv.pv_free)?,
+            pieces: pieces(&pv.pv_name, &sections.pvseg),
             missing: !pv.pv_missing.is_empty(),
             read_only: false,
             erased: list(&pv.pv_tags).any(|tag| tag == ERASED),
@@ -126,6 +136,12 @@ pub(super) fn group(vg: &VgName, json: &str) -> Result<Group, LvmError> {
         pvs,
         lvs,
     })
+}
+
+fn pieces(pv: &str, all: &[PvSegRow]) -> u32 {
+    let own = all.iter().filter(|row| row.pv_name == pv);
+    let open = own.filter(|row| row.lv_name.is_empty() || row.lv_name.starts_with(RESERVE));
+    u32::try_from(open.count()).unwrap_or(u32::MAX)
 }
 
 fn list(tags: &str) -> impl Iterator<Item = &str> + Clone {

@@ -155,6 +155,14 @@ impl State {
             // What cannot be copied leaves nothing, in half or whole.
             let _ = self.copy_together(vg, &copies[..half]);
         }
+        if let Command::Create(new) = command
+            && new.layout.integrity()
+        {
+            // The RAID is there before the checksums beside it.
+            let mut bare = new.clone();
+            bare.layout = bare.layout.without_integrity();
+            let _ = self.create(&bare);
+        }
         if let Command::MakeFilesystem { device, filesystem } = command
             && self.make_filesystem(device, *filesystem).is_ok()
             && let Ok(content) = self.content(device)

@@ -54,6 +54,7 @@ impl Disk {
             names,
             size: Bytes(self.extents * EXTENT.0),
             free: Bytes((self.extents - self.used) * EXTENT.0),
+            pieces: 1,
             missing: self.lost(),
             read_only: self.read_only,
             erased: self.erased,
