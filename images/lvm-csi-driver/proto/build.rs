@@ -9,10 +9,13 @@ use std::process::Command;
 /// Written out here: its module would come with many others.
 const REGISTRATION: &str = "proto/registration.proto";
 
+/// Its repository is no module that Go can fetch.
+const BACKUPS: &str = "proto/snapshotmetadata.proto";
+
 const MODULE: &str = "github.com/container-storage-interface/spec";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for input in ["build.rs", "go.mod", "go.sum", REGISTRATION] {
+    for input in ["build.rs", "go.mod", "go.sum", REGISTRATION, BACKUPS] {
         println!("cargo:rerun-if-changed={input}");
     }
     let folder = specification()?;
@@ -22,10 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         // The comments of the specification are Markdown only by chance.
         .disable_comments(["."])
         .compile_fds(descriptors)?;
-    let registration = protox::compile([REGISTRATION], ["proto"])?;
-    tonic_prost_build::configure()
-        .disable_comments(["."])
-        .compile_fds(registration)?;
+    for own in [REGISTRATION, BACKUPS] {
+        let descriptors = protox::compile([own], ["proto"])?;
+        tonic_prost_build::configure()
+            .disable_comments(["."])
+            .compile_fds(descriptors)?;
+    }
     Ok(())
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Two programs in one: the [`agent`] of each node owns what is on its disks, the [`controller`]
 //! turns CSI requests into objects of a [`store`]. They speak to each other through those objects
-//! only. The CSI services are in [`identity`], [`node`], [`snapshot_metadata`] and [`controller`].
+//! only. The CSI services are in [`identity`], [`node`], [`snapshot_metadata`] and [`controller`]; what
+//! backup programs ask is in [`backups`].
 
 pub mod agent;
+pub mod backups;
 pub mod capability;
 pub mod config;
 pub mod controller;

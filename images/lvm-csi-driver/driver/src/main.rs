@@ -1,10 +1,15 @@
 //! The program `lvm-csi-driver`: `agent` on each node, `controller` once or twice a cluster.
 
-use clap::{Args, Parser, Subcommand};
+mod arguments;
+
+use ::kube::Client;
+use arguments::{AgentOptions, Arguments, ControllerOptions, PATIENCE, Part};
+use clap::Parser;
 use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
 use ingot_lvm::real::let_go_on;
 use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup};
 use ingot_lvm_csi::agent::{Agent, FormatRecords};
+use ingot_lvm_csi::backups::{self, Front};
 use ingot_lvm_csi::config::NodeConfig;
 use ingot_lvm_csi::controller::ControllerService;
 use ingot_lvm_csi::crash_points::{self, CrashPoints};
@@ -16,95 +21,16 @@ use ingot_lvm_csi::server::{Services, serve};
 use ingot_lvm_csi::snapshot_metadata::SnapshotMetadataService;
 use ingot_lvm_csi::store::kube::{self, Configuration, KubeStore, Role};
 use ingot_lvm_csi::store::{DirectoryStore, Store};
-use ingot_volume_brain::{Bytes, NodeName};
+use ingot_volume_brain::Bytes;
 use nix::fcntl::{Flock, FlockArg};
 use std::error::Error;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// CSI driver for LVM on each node.
-#[derive(Parser)]
-#[command(name = "lvm-csi-driver", version)]
-struct Arguments {
-    #[command(subcommand)]
-    part: Part,
-}
-
-#[derive(Subcommand)]
-enum Part {
-    /// Own the volumes of this node and serve the CSI Node service.
-    Agent(AgentOptions),
-    /// Serve the CSI Controller service.
-    Controller(ControllerOptions),
-    /// Let pods go on that stand still, at the end of the input or after so many seconds.
-    #[command(hide = true)]
-    Guardian { seconds: f64, groups: Vec<PathBuf> },
-}
-
-/// Where the objects are.
-#[derive(Args)]
-struct Objects {
-    /// Keep the objects in the Kubernetes API.
-    #[arg(long, conflicts_with = "store")]
-    kubernetes: bool,
-    /// How to reach it; without one, as the service account of the pod.
-    #[arg(long, requires = "kubernetes")]
-    kubeconfig: Option<PathBuf>,
-    /// Keep the objects in this directory, for a single machine.
-    #[arg(long, default_value = "/var/lib/ingot/storage")]
-    store: PathBuf,
-}
-
-#[derive(Args)]
-struct AgentOptions {
-    #[command(flatten)]
-    objects: Objects,
-    /// The node's configuration, unless it is in the Kubernetes API.
-    #[arg(
-        long,
-        default_value = "/etc/ingot/storage.yaml",
-        conflicts_with = "kubernetes"
-    )]
-    config: PathBuf,
-    /// Name of the node, whose StorageNode is the configuration.
-    #[arg(long, env = "NODE_NAME", required_if_eq("kubernetes", "true"))]
-    node: Option<NodeName>,
-    /// Socket that kubelet connects to.
-    #[arg(long, default_value = "/run/ingot/csi-node.sock")]
-    socket: PathBuf,
-    /// Where the kubelet looks for plugins; without it the driver is not made known to it.
-    #[arg(long)]
-    plugins_registry: Option<PathBuf>,
-    /// Where it is written down which volumes have a filesystem until their tags say so. On a disk that
-    /// outlives the program and the power; without it a pod waits for the tag.
-    #[arg(long)]
-    records: Option<PathBuf>,
-    /// Use a simulated node, kept in this file, instead of LVM.
-    #[arg(long)]
-    simulate: Option<PathBuf>,
-    /// Serve the Controller service on the same socket, for a single machine.
-    #[arg(long)]
-    with_controller: bool,
-}
-
-#[derive(Args)]
-struct ControllerOptions {
-    #[command(flatten)]
-    objects: Objects,
-    /// Socket that the sidecars connect to.
-    #[arg(long, default_value = "/run/ingot/csi-controller.sock")]
-    socket: PathBuf,
-    /// Seconds a request waits for the owner of a volume, before it is to be asked again.
-    #[arg(long, default_value_t = PATIENCE)]
-    patience: u64,
-}
-
-/// Seconds a request waits for the owner of a volume.
-const PATIENCE: u64 = 10;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -132,7 +58,7 @@ async fn agent(options: AgentOptions) -> Result<(), Box<dyn Error>> {
     let Some(node) = node else {
         let config = NodeConfig::read(&options.config)?;
         let store = DirectoryStore::open(&options.objects.store)?;
-        return run_agent(&options, config, store, end).await;
+        return run_agent(&options, config, store, None, end).await;
     };
     let client = kube::connect(options.objects.kubeconfig.as_deref()).await?;
     let configuration = Configuration::of(client.clone(), node.clone());
@@ -140,7 +66,7 @@ async fn agent(options: AgentOptions) -> Result<(), Box<dyn Error>> {
         config = configuration.wait() => config,
         () = end.clone() => return Ok(()),
     };
-    let store = KubeStore::new(client, Role::Agent(node));
+    let store = KubeStore::new(client.clone(), Role::Agent(node));
     let other = config.clone();
     let end = async move {
         tokio::select! {
@@ -150,13 +76,15 @@ async fn agent(options: AgentOptions) -> Result<(), Box<dyn Error>> {
             () = configuration.replaced(&other) => eprintln!("the StorageNode changed: ending"),
         }
     };
-    run_agent(&options, config, store, end.boxed().shared()).await
+    let end = end.boxed().shared();
+    run_agent(&options, config, store, Some(client), end).await
 }
 
 async fn run_agent(
     options: &AgentOptions,
     config: NodeConfig,
     store: Arc<dyn Store>,
+    client: Option<Client>,
     end: End,
 ) -> Result<(), Box<dyn Error>> {
     let backend: Arc<dyn Backend> = match &options.simulate {
@@ -181,6 +109,7 @@ async fn run_agent(
             .map_err(|error| format!("{}: {error}", folder.display()))?,
         None => FormatRecords::default(),
     };
+    let own = config.node.clone();
     let agent = Agent::with_records(config.clone(), store.clone(), executor, formats);
     if options.simulate.is_none() {
         let disks = DiskReporter::new(config, store.clone(), "/".into());
@@ -197,12 +126,20 @@ async fn run_agent(
         ));
     }
     let work = tokio::spawn(Arc::clone(&agent).run());
-    let snapshot_metadata = Some(SnapshotMetadataService::new(Arc::clone(&agent)));
+    let snapshot_metadata = SnapshotMetadataService::new(Arc::clone(&agent));
+    let at = options.address.zip(options.snapshot_metadata);
+    if let (Some(client), Some((address, port))) = (client, at) {
+        let local = snapshot_metadata.clone();
+        let front = Front::new(client.clone(), store.clone(), own, port, local);
+        let at = SocketAddr::new(address, port);
+        // Until the process ends.
+        tokio::spawn(backups::serve(client, front, at));
+    }
     let node = NodeService::new(agent);
     let limits = tokio::spawn(node.clone().follow_limits());
     let services = Services {
         node: Some(node),
-        snapshot_metadata,
+        snapshot_metadata: Some(snapshot_metadata),
         metrics: Some(metrics),
         controller: options
             .with_controller
@@ -228,6 +165,10 @@ async fn run_agent(
 async fn controller(options: ControllerOptions) -> Result<(), Box<dyn Error>> {
     let store: Arc<dyn Store> = if options.objects.kubernetes {
         let client = kube::connect(options.objects.kubeconfig.as_deref()).await?;
+        if let Some(address) = options.snapshot_metadata {
+            // Until the process ends.
+            tokio::spawn(backups::keep(client.clone(), address));
+        }
         KubeStore::new(client, Role::Controller)
     } else {
         DirectoryStore::open(&options.objects.store)?

@@ -172,7 +172,8 @@ impl Cluster {
         format!("{}\n{}", last("etcd.log"), last("server.log"))
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Outcome<Value> {
+    /// Sends a request and gives the answer.
+    pub async fn ask(&self, method: &str, path: &str, body: &Value) -> Outcome<Value> {
         let request = http::Request::builder().method(method).uri(path);
         let request = request
             .header("content-type", "application/json")

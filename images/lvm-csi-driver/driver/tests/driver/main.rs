@@ -1,5 +1,6 @@
 //! The driver as a whole, on a simulated node. One program, so that it is linked once.
 
+mod backups;
 mod bed;
 mod capacity;
 mod changed_blocks;

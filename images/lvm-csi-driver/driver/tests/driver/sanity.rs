@@ -301,7 +301,7 @@ async fn csi_sanity_passes_with_its_objects_in_a_real_api_server()
         return Ok(());
     };
     let program = tokio::task::spawn_blocking(|| program().map_err(|e| e.to_string())).await??;
-    assert_eq!(cluster.define().await?, 6, "kinds of objects");
+    assert_eq!(cluster.define().await?, 7, "kinds of objects");
     cluster.configure("node-1", &specification()).await?;
     let folder = tempfile::tempdir()?;
     let objects = Objects::Kubernetes(cluster.kubeconfig());

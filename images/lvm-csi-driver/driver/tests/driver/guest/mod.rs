@@ -179,8 +179,10 @@ impl Node {
             match ask().await {
                 Ok(answer) => return Ok(answer),
                 Err(status) if Instant::now() >= end => {
-                    let log = "journalctl --no-pager -n 30 -u csi-agent -u csi-controller";
-                    let log = self.sh(log).unwrap_or_default();
+                    let log = "journalctl --no-pager -b -n 60 -u csi-agent -u csi-controller
+                        ls -l /dev/disk/by-id; timeout 20 pvs -a 2>&1
+                        cat /var/lib/ingot/storage/disks/*.json";
+                    let log = self.sh(log).unwrap_or_else(|error| error.to_string());
                     return Err(format!("{what}: after {SOON:?} still {status}\n{log}").into());
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
@@ -204,7 +206,9 @@ impl Node {
                 let pool = found.object.pool();
                 pool.is_some_and(|pool| pool.trouble.is_none() && pool.overwriting.0 == 0)
             };
-            if pools.is_ok_and(|pools| !pools.is_empty() && pools.iter().all(done)) {
+            // Between the making of a pool and the first overwriting its object tells of none.
+            let begun = !self.succeeds("pvs --noheadings -o pv_tags | grep -qv ingot1.erased")?;
+            if begun && pools.is_ok_and(|pools| !pools.is_empty() && pools.iter().all(done)) {
                 return Ok(());
             }
             if Instant::now() >= end {
