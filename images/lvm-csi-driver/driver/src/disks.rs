@@ -91,8 +91,9 @@ impl DiskReporter {
     /// Lets the agent try what it could not do with the disks as they were.
     fn tell_of_changes(&self, found: &[BlockDisk]) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(agent), Some(last)) = (&self.agent, &*last)
-            && last != found
+        // The first look, too: what is there by then may not have been when the agent looked for its pools.
+        if let Some(agent) = &self.agent
+            && last.as_deref() != Some(found)
         {
             agent.disks_changed();
         }

@@ -52,7 +52,7 @@ impl Makings {
         self.all().insert(vg.clone(), Making::UnderWay);
     }
 
-    /// What came of it.
+    /// What came of it, at the start or since disks have changed: more may come, so the next is soon.
     pub(super) fn end(&self, vg: &VgName, made: &Result<(), LvmError>) {
         self.ended(vg, made, 1);
     }
@@ -167,7 +167,7 @@ impl Agent {
         };
         let pools = self.config.pools.iter().map(|pool| async {
             match hoping.contains(&pool.volume_group) {
-                true => self.make_again(pool).await,
+                true => self.make_again(pool, Makings::end).await,
                 // What it says is in the pool's status.
                 false => {
                     let _ = self.inventory.refresh(&pool.volume_group).await;
@@ -180,11 +180,15 @@ impl Agent {
     }
 
     /// Somebody may have emptied a disk meanwhile, or plugged it in.
-    pub(super) async fn make_again(&self, pool: &PoolConfig) {
+    pub(super) async fn make_again(
+        &self,
+        pool: &PoolConfig,
+        end: impl FnOnce(&Makings, &VgName, &Result<(), LvmError>),
+    ) {
         let vg = &pool.volume_group;
         let before = self.makings.failed(vg);
         let made = self.prepare(pool).await;
-        self.makings.end_again(vg, &made);
+        end(&self.makings, vg, &made);
         match made {
             Ok(()) => {
                 eprintln!("pool {}: it could be made now", pool.name);
@@ -325,6 +329,9 @@ mod tests {
             }
         }
         assert_eq!(tried, [1, 3, 7, 15, 23, 31]);
+        // Disks that come one after the other put nothing off.
+        makings.end(&vg, &crashed);
+        assert!(makings.due(&vg), "in the next round");
 
         assert_eq!(makings.hoping(), None);
         makings.disks_changed();

@@ -1,6 +1,7 @@
 //! Pools: enlarged by new disks, guarded while they fill, published for the controller. How they are made
 //! is in [`super::making`].
 
+use super::making::Makings;
 use super::reserve::lent;
 use super::{Agent, growth, members, restart};
 use crate::config::PoolConfig;
@@ -43,7 +44,7 @@ impl Agent {
         let vg = &pool.volume_group;
         if self.makings.failed(vg).is_some() {
             if self.makings.due(vg) {
-                self.make_again(pool).await;
+                self.make_again(pool, Makings::end_again).await;
             }
             // What is not there need not be looked at in between: that starts LVM.
             if self.makings.failed(vg).is_some() && self.inventory.group(vg).await.is_err() {
