@@ -5,7 +5,7 @@
 //! on what is there, and the caller asks again for what it was asking for, as kubelet and the
 //! sidecars do. In the end everything was made once, every file was there, and nothing is left.
 
-use crate::bed::request::{GIB, block, create, from_snapshot, from_volume, key, mount};
+use crate::bed::request::{CHECKED, GIB, block, create, from_snapshot, from_volume, key, mount};
 use crate::bed::store::FusedStore;
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
@@ -95,13 +95,6 @@ const END: [Ask; 4] = [
     Ask::Delete("block"),
 ];
 
-/// LVM makes it in several steps.
-const CHECKED: [(&str, &str); 3] = [
-    ("pool", "thick"),
-    ("layout", "raid1"),
-    ("integrity", "true"),
-];
-
 /// What can be half done, by the begin of its name.
 const IN_PARTS: [&str; 3] = ["mkfs", "copies of", "creation of ingot-thick/"];
 
@@ -145,6 +138,7 @@ impl Caller {
         let thin = [("pool", "thin")];
         let mut request = match name {
             "encrypted" => create(name, GIB, &[("pool", "thin"), ("encrypted", "true")]),
+            // LVM makes it in several steps.
             "raid" => create(name, GIB, &CHECKED),
             // Larger than its source: a copy, then growth, then ready.
             "restored" => create(name, 3 * GIB, &thin),

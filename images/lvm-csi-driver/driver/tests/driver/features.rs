@@ -1,7 +1,7 @@
 //! What volumes can do, from the request to the (simulated) disk.
 
 use crate::bed::Bed;
-use crate::bed::request::{GIB, block, create, from_snapshot, from_volume, mount, words};
+use crate::bed::request::{CHECKED, GIB, block, create, from_snapshot, from_volume, mount, words};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::controller_server::Controller;
 use ingot_lvm::{Device, Filesystem, Kind, Limits};
@@ -108,15 +108,7 @@ async fn every_layout_and_filesystem_grows_online() {
             "ext4",
             &[("pool", "thick"), ("layout", "raid10")],
         ),
-        (
-            "ingot-thick",
-            "xfs",
-            &[
-                ("pool", "thick"),
-                ("layout", "raid1"),
-                ("integrity", "true"),
-            ],
-        ),
+        ("ingot-thick", "xfs", &CHECKED),
     ];
     for (number, (vg, filesystem, class)) in classes.into_iter().enumerate() {
         let place = folder.path().join(number.to_string());

@@ -3,7 +3,7 @@
 
 use crate::bed::Bed;
 use crate::bed::health::{health, kinds_on_node, node_health};
-use crate::bed::request::{GIB, block, create, mount};
+use crate::bed::request::{CHECKED, GIB, block, create, mount};
 use ingot_csi_proto::v1;
 use ingot_lvm::{Backend, Command, Kind, Reply};
 use ingot_lvm_csi::object::VolumeId;
@@ -304,12 +304,8 @@ async fn a_disk_that_was_away_while_its_group_changed_is_used_again_by_itself() 
 async fn a_raid_with_integrity_and_a_lost_leg_goes_on_as_long_as_it_has_its_device() {
     let bed = Bed::new();
     bed.agent.prepare_pools().await;
-    let class = [
-        ("pool", "thick"),
-        ("layout", "raid1"),
-        ("integrity", "true"),
-    ];
-    let volume = bed.create(create("v", GIB, &class)).await.expect("made");
+    let volume = bed.create(create("v", GIB, &CHECKED)).await;
+    let volume = volume.expect("made");
     let thick = vg("ingot-thick");
     bed.sim.unplug(&thick, 0, true);
     bed.agent.settle().await.expect("settles");

@@ -2,7 +2,7 @@
 //! Each is reported, in the status and by CSI's health requests, and the others go on.
 
 use crate::bed::health::{health, kinds_on_node, node_health};
-use crate::bed::request::{GIB, create, mount};
+use crate::bed::request::{CHECKED, GIB, create, mount};
 use crate::bed::{Bed, config, disks};
 use ingot_csi_proto::v1;
 use ingot_lvm::{Fuse, Kind, Lane, LvmError, Sim, SimGroup};
@@ -63,12 +63,8 @@ async fn a_volume_that_disappears_is_reported_lost_and_never_made_again() {
 async fn a_disk_that_gives_what_was_not_written_is_named() {
     let bed = Bed::new();
     bed.agent.prepare_pools().await;
-    let class = [
-        ("pool", "thick"),
-        ("layout", "raid1"),
-        ("integrity", "true"),
-    ];
-    let volume = bed.create(create("v", GIB, &class)).await.expect("made");
+    let volume = bed.create(create("v", GIB, &CHECKED)).await;
+    let volume = volume.expect("made");
     assert!(health(&bed, &volume).await.is_empty());
     for _ in 0..2 {
         bed.sim.rot(&vg("ingot-thick"), &lv(&volume), 1, 2);

@@ -11,6 +11,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use tonic::{Request, Status};
 
+/// A mirrored volume with a checksum beside the data of each disk.
+pub const CHECKED: [(&str, &str); 3] = [
+    ("pool", "thick"),
+    ("layout", "raid1"),
+    ("integrity", "true"),
+];
+
 pub fn mount_as(filesystem: &str, mode: Mode) -> v1::VolumeCapability {
     v1::VolumeCapability {
         access_mode: Some(AccessMode { mode: mode.into() }),
