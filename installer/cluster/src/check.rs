@@ -45,6 +45,7 @@ pub(crate) fn cluster(
     let api_server = api_server::check(spec.api_server.as_ref(), report);
     let kubelet = kubelet::check(spec.kubelet.as_ref(), report);
     let registries = registries::check(spec.registries.as_deref(), &paths, report);
+    let snapshot_metadata = storage::snapshot_metadata(spec, report);
     if report.failed() {
         return None;
     }
@@ -61,6 +62,7 @@ pub(crate) fn cluster(
         api_server,
         kubelet,
         registries,
+        snapshot_metadata,
         nodes,
     })
 }

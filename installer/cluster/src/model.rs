@@ -40,6 +40,9 @@ pub struct Cluster {
     pub kubelet: Kubelet,
     /// Registries of the site that containerd may pull from.
     pub registries: Vec<Registry>,
+    /// Whether backup programs may ask which blocks of snapshots have changed.
+    #[serde(default)]
+    pub snapshot_metadata: bool,
     /// All nodes, sorted by name; at least one is a control plane.
     pub nodes: Vec<Node>,
 }

@@ -84,6 +84,8 @@ pub struct Spec {
     pub kubelet: Option<Kubelet>,
     /// Registries of the site that nodes may pull images from.
     pub registries: Option<Vec<Option<Registry>>>,
+    /// What the storage of all nodes offers beside volumes.
+    pub storage: Option<Offers>,
     /// The servers. At least one has the role `control-plane`.
     #[schemars(required, extend("minItems" = 1))]
     pub nodes: Option<Vec<Option<Node>>>,
@@ -248,6 +250,16 @@ pub struct Node {
     /// Disks of this server that the cluster makes volumes on. The storage driver is installed when
     /// at least one node has some.
     pub storage: Option<Storage>,
+}
+
+/// What the storage of all nodes offers beside volumes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Offers {
+    /// Lets backup programs in pods ask which blocks of a snapshot are written, and which have changed since
+    /// another (Kubernetes' SnapshotMetadata service). Nodes with pools then listen on port 9810.
+    #[schemars(extend("default" = false))]
+    pub snapshot_metadata: Option<bool>,
 }
 
 /// Disks of a server that are given to the cluster.

@@ -27,5 +27,7 @@ pub const BALANCER_PORT: u16 = 7443;
 pub const REGISTRY_PORT: u16 = 5443;
 /// TCP port on the loopback where a node's storage agent serves its health and metrics.
 pub const STORAGE_METRICS_PORT: u16 = 9809;
+/// Where the storage agents tell backup programs what has changed, on the nodes' own addresses.
+pub const SNAPSHOT_METADATA_PORT: u16 = 9810;
 /// The registry name in image references; containerd's mirrors lead it to the control planes.
 pub const REGISTRY: &str = "registry.ingot.local";

@@ -117,7 +117,7 @@ fn cluster_settings(cluster: &Cluster, release: &Release) -> Value {
         "program": paths::PROGRAM,
         "registry": paths::REGISTRY,
         "images": release.images,
-        "ports": { "api": paths::API_PORT, "balancer": paths::BALANCER_PORT, "registry": paths::REGISTRY_PORT, "storage_metrics": paths::STORAGE_METRICS_PORT },
+        "ports": { "api": paths::API_PORT, "balancer": paths::BALANCER_PORT, "registry": paths::REGISTRY_PORT, "storage_metrics": paths::STORAGE_METRICS_PORT, "snapshot_metadata": paths::SNAPSHOT_METADATA_PORT },
         "control_planes": servers,
         "cluster": {
             "name": cluster.name,
@@ -147,6 +147,7 @@ pub fn manifest_settings(
         .filter(|node| !node.pools.is_empty())
         .map(|node| json!({ "name": node.name, "spec": storage(node) }))
         .collect();
+    settings["snapshot_metadata"] = cluster.snapshot_metadata.into();
     settings["replicas"] = if cluster.nodes.len() > 1 { 2 } else { 1 }.into();
     settings
 }

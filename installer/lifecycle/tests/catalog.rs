@@ -170,6 +170,48 @@ fn the_cluster_s_objects() {
     }
 }
 
+/// What backup programs need is there where it is wanted, and nothing of it otherwise.
+#[test]
+fn snapshots_are_told_of_only_where_that_is_wanted() {
+    let worker = "address: 10.0.0.4, roles: [worker]";
+    let disks = "storage: { pools: [{ name: a, devices: [/dev/disk/by-id/a] }] }";
+    let text = CLUSTER.replace(worker, &format!("{worker}, {disks}"));
+    let lines = |cluster: &Cluster| -> Vec<String> {
+        let settings = manifest_settings(cluster, &storage_release(), "", false);
+        let text = manifests::render(&settings, Part::Platform).unwrap();
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+            // Definitions of others begin with a line between documents.
+            assert!(object.is_null() || object["kind"].is_string(), "{object}");
+        }
+        text.lines().map(str::to_owned).collect()
+    };
+    let without = lines(&loaded(&text));
+    let with = lines(&loaded(&format!(
+        "{text}  storage: {{ snapshotMetadata: true }}\n"
+    )));
+    // The shorter is in the longer, line by line.
+    let mut rest = without.iter().peekable();
+    let mut more = String::new();
+    for line in &with {
+        match rest.peek() {
+            Some(same) if *same == line => drop(rest.next()),
+            _ => more.push_str(&format!("{line}\n")),
+        }
+    }
+    assert_eq!(rest.next(), None);
+    golden(&cases().join("manifests/snapshot-metadata.txt"), &more);
+}
+
+fn storage_release() -> Release {
+    let mut release = release();
+    for name in ingot_lifecycle::settings::STORAGE {
+        let digest = format!("sha256:digest-of-{name}");
+        release.images.insert(name.to_owned(), digest);
+    }
+    release
+}
+
 #[test]
 fn static_pods_are_valid_yaml_with_images_by_digest() {
     let cluster = cluster();

@@ -20,6 +20,21 @@ pub(super) struct Disks {
     pub(super) wipe: Vec<String>,
 }
 
+/// Whether backup programs may ask which blocks of snapshots have changed.
+pub(super) fn snapshot_metadata(spec: &spec::Spec, report: &mut Report) -> bool {
+    let offers = spec.storage.as_ref();
+    let wanted = offers.and_then(|offers| offers.snapshot_metadata) == Some(true);
+    let mut nodes = spec.nodes.iter().flatten().flatten();
+    if wanted && !nodes.any(|node| node.storage.is_some()) {
+        report.error(
+            "spec.storage.snapshotMetadata",
+            "no node has disks for the cluster, so there are no snapshots to tell of",
+            "give a node pools under `storage`, or take this out",
+        );
+    }
+    wanted
+}
+
 /// Checks the storage of one node.
 pub(super) fn check(place: &str, given: Option<&spec::Storage>, report: &mut Report) -> Disks {
     let Some(given) = given else {

@@ -13,17 +13,24 @@ pub fn peer_ports(cluster: &Cluster, node: &Node) -> Vec<Port> {
         let only = [paths::API_PORT, 2379, 2380, paths::REGISTRY_PORT];
         all.extend(only.map(Port::Tcp));
     }
+    if tells_of_snapshots(cluster, node) {
+        all.push(Port::Tcp(paths::SNAPSHOT_METADATA_PORT));
+    }
     if cluster.network.backend == Backend::Vxlan {
         all.push(Port::Udp(VXLAN_PORT));
     }
     all
 }
 
+fn tells_of_snapshots(cluster: &Cluster, node: &Node) -> bool {
+    cluster.snapshot_metadata && !node.pools.is_empty()
+}
+
 /// Where flannel's tunnels end, unless it is told otherwise (flannel's documentation, backends, VXLAN).
 const VXLAN_PORT: u16 = 8472;
 
 /// TCP ports that must be free on the node, with their user.
-fn needed(node: &Node) -> Vec<(u16, &'static str)> {
+fn needed(cluster: &Cluster, node: &Node) -> Vec<(u16, &'static str)> {
     let mut all = vec![
         (10250, "the kubelet"),
         (10248, "the kubelet"),
@@ -33,6 +40,9 @@ fn needed(node: &Node) -> Vec<(u16, &'static str)> {
     ];
     if !node.pools.is_empty() {
         all.push((paths::STORAGE_METRICS_PORT, "the storage agent"));
+    }
+    if tells_of_snapshots(cluster, node) {
+        all.push((paths::SNAPSHOT_METADATA_PORT, "the storage agent"));
     }
     if node.is_control_plane() {
         all.extend([
@@ -74,7 +84,7 @@ pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
             continue;
         };
         let installed = facts.membership.is_some() || facts.foreign.is_empty();
-        for (port, user) in needed(node) {
+        for (port, user) in needed(cluster, node) {
             let Some(program) = facts.listening.get(&port) else {
                 continue;
             };

@@ -3,6 +3,7 @@
 //! The control plane is a host in a namespace, the worker a virtual machine with a kernel and disks of
 //! its own. Runs only with INGOT_HOST_TESTS=1 and INGOT_GUEST_TESTS=1.
 
+mod backups;
 mod features;
 
 use std::io::Write;
@@ -48,7 +49,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         "    - name: worker-1\n      address: {address}\n      roles: [worker]\n      storage:\n        pools:\n          \
          - name: data\n            devices: [{by_name}]\n            serials: [{by_serial}]\n            \
          thin: {{ size: 15GiB, ratio: 2, metadata: 64MiB, stop: 0.9, extend: 0.8, step: 0.1 }}\n        \
-         wipe: [{by_serial}]\n"
+         wipe: [{by_serial}]\n  storage:\n    snapshotMetadata: true\n"
     ));
     std::fs::write(cluster.config(), yaml).expect("cluster.yaml");
 
@@ -96,6 +97,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     );
     assert_eq!(volumes.shell("smith", "/usr/bin/cat /data/iron"), "cold\n");
 
+    backups::only_what_has_changed_is_read(&cluster, &volumes, &worker);
     features::the_agent_tells_of_itself(&worker);
     features::an_encrypted_volume_with_limits(&cluster, &volumes, &worker);
     features::a_volume_for_the_life_of_a_pod(&volumes);
