@@ -8,14 +8,18 @@
 //! and the agent run the same code.
 
 pub mod bytes;
+pub mod command;
 pub mod disk;
+pub mod event;
 pub mod format;
 pub mod intent;
 pub mod machine;
 pub mod name;
 
 pub use bytes::{Bytes, BytesError};
+pub use command::Command;
 pub use disk::{FilesystemTag, LvState, OnDisk};
+pub use event::{Event, Failure, Known, Use};
 pub use intent::{Intent, Phase, Report, Version};
-pub use machine::{Command, Event, Failure, Known, State, Use, Volume};
+pub use machine::{State, Volume};
 pub use name::{LvName, NameError, NameHash, NodeName, VgName, VolumeUid};

@@ -14,89 +14,11 @@
 //! | deleting | no | release the object |
 
 use crate::bytes::Bytes;
+use crate::command::Command;
 use crate::disk::{LvState, OnDisk};
+use crate::event::{Event, Failure, Known, Use};
 use crate::intent::{Intent, Phase, Report, Version};
 use serde::{Deserialize, Serialize};
-
-/// A fact that may not be known yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Known<T> {
-    /// Not read since it may have changed.
-    Unknown,
-    /// Read, and there is none.
-    Absent,
-    /// Read.
-    Present(T),
-}
-
-/// Who has the volume open on this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Use {
-    /// Nobody.
-    Idle,
-    /// It is staged or published.
-    Published,
-}
-
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// The API was read or told us. Older versions than one already seen are ignored.
-    Intent(Known<Intent>),
-    /// The volume group was read. A group that cannot be read is [`Known::Unknown`], not absent.
-    Disk(Known<OnDisk>),
-    /// Somebody began or ended to use the volume.
-    Use(Use),
-    /// The command that was asked for last was carried out.
-    Done,
-    /// It failed, or its outcome is unknown.
-    Failed(Failure),
-    /// Time to try again what failed.
-    Retry,
-}
-
-/// Why a command failed, as far as the next decision depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failure {
-    /// The object had changed since it was read.
-    Conflict,
-    /// It does not fit; trying again will not help.
-    NoSpace,
-    /// It can never be done as it was asked for.
-    Impossible,
-    /// Anything else.
-    Transient,
-}
-
-/// What is to be done next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Command {
-    /// Write [`Phase::Claimed`] on that version of the object: proof that no later one says ready.
-    Claim(Version),
-    /// Make the logical volume.
-    CreateLv,
-    /// Enlarge it.
-    Grow(Bytes),
-    /// Write the tag [`LvState::Ready`].
-    MarkReady,
-    /// Write the tag [`LvState::Deleting`].
-    MarkDeleting,
-    /// Remove the logical volume.
-    RemoveLv,
-    /// Write the tag [`LvState::Quarantined`].
-    Quarantine,
-    /// Write that report on that version of the object.
-    Report(Version, Report),
-    /// Delete that version of the object.
-    Release(Version),
-}
-
-impl Command {
-    /// Whether it changes the disk; the others write to the API.
-    pub fn on_disk(self) -> bool {
-        !matches!(self, Self::Claim(_) | Self::Report(..) | Self::Release(_))
-    }
-}
 
 /// Where a volume is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,6 +5,8 @@
 //! change of ours, so nothing is polled while nothing happens.
 
 mod actor;
+mod attempts;
+mod create;
 mod erase;
 mod formatted;
 mod growth;
@@ -47,7 +49,7 @@ pub struct Agent {
     /// One growth of a pool's promises at a time, so that two do not count the same room.
     gates: BTreeMap<VgName, Turn<()>>,
     erasures: erase::Erasures,
-    makings: making::Makings,
+    attempts: attempts::Attempts,
     pub(crate) formats: FormatRecords,
     members: members::Members,
     remains: remains::Remains,
@@ -78,7 +80,7 @@ impl Agent {
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             erasures: erase::Erasures::default(),
-            makings: making::Makings::default(),
+            attempts: attempts::Attempts::default(),
             remains: remains::Remains::beside(&formats),
             formats,
             members: members::Members::default(),

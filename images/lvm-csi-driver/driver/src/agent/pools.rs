@@ -1,7 +1,7 @@
 //! Pools: enlarged by new disks, guarded while they fill, published for the controller. How they are made
 //! is in [`super::making`].
 
-use super::making::Makings;
+use super::attempts::Attempts;
 use super::reserve::lent;
 use super::{Agent, growth, members, restart};
 use crate::config::PoolConfig;
@@ -42,12 +42,12 @@ impl Agent {
 
     async fn guard(&self, pool: &PoolConfig) {
         let vg = &pool.volume_group;
-        if self.makings.failed(vg).is_some() {
-            if self.makings.due(vg) {
-                self.make_again(pool, Makings::end_again).await;
+        if self.attempts.failed(vg).is_some() {
+            if self.attempts.due(vg) {
+                self.make_again(pool, Attempts::end_again).await;
             }
             // What is not there need not be looked at in between: that starts LVM.
-            if self.makings.failed(vg).is_some() && self.inventory.group(vg).await.is_err() {
+            if self.attempts.failed(vg).is_some() && self.inventory.group(vg).await.is_err() {
                 return;
             }
         }
@@ -191,7 +191,7 @@ impl Agent {
                 let lacking = thin.filter(|thin| group.lv(&thin.pool).is_none());
                 let lacking = lacking.map(|thin| {
                     let vg = &pool.volume_group;
-                    self.makings.lacks_thin(&pool.name, vg, &thin.pool)
+                    self.attempts.lacks_thin(&pool.name, vg, &thin.pool)
                 });
                 status.ailing = Ailing::of(&group);
                 status.missing = members::missing(pool, &group);
@@ -200,9 +200,9 @@ impl Agent {
                 status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));
             }
             Err(error) => {
-                let makings = &self.makings;
+                let attempts = &self.attempts;
                 let found = blocked.unwrap_or(error);
-                status.trouble = Some(makings.trouble(&pool.name, &pool.volume_group, found));
+                status.trouble = Some(attempts.trouble(&pool.name, &pool.volume_group, found));
             }
         }
         if status.trouble.is_some() {

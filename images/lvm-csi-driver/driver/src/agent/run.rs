@@ -141,7 +141,7 @@ impl Agent {
         let groups = self.config.pools.iter().map(|pool| async move {
             let vg = &pool.volume_group;
             // Until its disks change LVM would only be asked in vain.
-            if let Some(LvmError::Invalid { .. }) = self.makings.failed(vg) {
+            if let Some(LvmError::Invalid { .. }) = self.attempts.failed(vg) {
                 return false;
             }
             let returned = self.inventory.returned(vg).await;

@@ -1,9 +1,11 @@
 //! Snapshots of a group are of one instant: the first of them is made with all the others, by one
-//! command, while the pods that can write to their volumes stand still. Until all are there each has the state *new*, and nobody was told of it; so what is left
-//! of an attempt that broke off is removed, and all are taken again.
+//! command, while the pods that can write to their volumes stand still. Until all are there each has
+//! the state *new*, and nobody was told of it; so what is left of an attempt that broke off is removed,
+//! and all are taken again.
 
 use super::Agent;
-use super::perform::{Failed, api, copied, lvm};
+use super::create::copied;
+use super::perform::{Failed, api, lvm};
 use crate::node::pod;
 use crate::object::{GroupSnapshot, Key, Volume, VolumeId};
 use crate::store;

@@ -5,6 +5,7 @@
 
 mod allocate;
 mod content;
+mod devices;
 mod disks;
 mod fault;
 mod mounts;
