@@ -195,6 +195,14 @@ impl RunJournal {
     }
 }
 
+impl Drop for RunJournal {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is being started right now has a copy of the descriptor.
+        let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = file.unlock();
+    }
+}
+
 /// Records what happens, and passes it on.
 pub struct Recorded {
     /// Where it is recorded.

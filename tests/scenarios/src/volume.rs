@@ -59,6 +59,18 @@ impl<'a> Volumes<'a> {
 
     /// The same with any volume.
     pub fn run_with(&self, pod: &str, volume: &Value) {
+        let mount = json!({ "name": "data", "mountPath": "/data" });
+        self.run_where(pod, volume, "volumeMounts", mount);
+    }
+
+    /// Runs a pod that may only read the claim's raw volume, as /dev/data.
+    pub fn run_reader_of_raw(&self, pod: &str, claim: &str) {
+        let volume = json!({ "persistentVolumeClaim": { "claimName": claim, "readOnly": true } });
+        let device = json!({ "name": "data", "devicePath": "/dev/data" });
+        self.run_where(pod, &volume, "volumeDevices", device);
+    }
+
+    fn run_where(&self, pod: &str, volume: &Value, list: &str, place: Value) {
         let mut spec = workload::pod_spec(&self.image);
         let container = &mut spec["containers"][0];
         container["command"] = json!(["/usr/bin/sleep", "infinity"]);
@@ -68,14 +80,13 @@ impl<'a> Volumes<'a> {
                 .expect("a container")
                 .remove(unused);
         }
-        let add = |list: &mut Value, item: Value| list.as_array_mut().expect("a list").push(item);
-        add(
-            &mut container["volumeMounts"],
-            json!({ "name": "data", "mountPath": "/data" }),
-        );
+        let mut places = container[list].as_array().cloned().unwrap_or_default();
+        places.push(place);
+        container[list] = places.into();
         let mut volume = volume.clone();
         volume["name"] = json!("data");
-        add(&mut spec["volumes"], volume);
+        let volumes = spec["volumes"].as_array_mut().expect("a list");
+        volumes.push(volume);
         // The pod's user is not root; the kubelet gives the volume to this group.
         spec["securityContext"]["fsGroup"] = json!(65532);
         // It comes back to a node only when the node takes pods again.

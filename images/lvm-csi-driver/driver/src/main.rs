@@ -7,7 +7,7 @@ use arguments::{AgentOptions, Arguments, ControllerOptions, PATIENCE, Part};
 use clap::Parser;
 use futures::future::{BoxFuture, FutureExt, Shared, TryFutureExt};
 use ingot_lvm::real::let_go_on;
-use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup};
+use ingot_lvm::{Backend, Deadlines, Executor, Real, RealGroup, Sim, SimDisk, SimGroup, Tool};
 use ingot_lvm_csi::agent::{Agent, FormatRecords};
 use ingot_lvm_csi::backups::{self, Front};
 use ingot_lvm_csi::config::NodeConfig;
@@ -92,7 +92,10 @@ async fn run_agent(
             let sim = Sim::in_file(file.clone(), simulated(&config))?;
             Arc::new(sim.with_wipe(config.wipe.clone()))
         }
-        None => Arc::new(real(&config)),
+        None => {
+            tools_are_there()?;
+            Arc::new(real(&config))
+        }
     };
     let points = CrashPoints::of("agent");
     let backend = crash_points::backend(backend, points.as_ref());
@@ -197,6 +200,20 @@ async fn guardian(seconds: f64, groups: &[PathBuf]) -> Result<(), Box<dyn Error>
     let_go_on(groups)?;
     // Not by returning: the input may be read for ever.
     std::process::exit(0);
+}
+
+/// Better now than in the middle of something, on some other day.
+fn tools_are_there() -> Result<(), String> {
+    let missing = Tool::missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let tool = |tool: &Tool| format!("{} (Debian: {})", tool.name(), tool.package());
+    let tools: Vec<String> = missing.iter().map(tool).collect();
+    Err(format!(
+        "not on the PATH, and needed here: {}; install them and start the agent again",
+        tools.join(", ")
+    ))
 }
 
 /// The node's own LVM, on the disks of its pools.

@@ -20,7 +20,6 @@ pub mod group;
 mod image;
 pub mod layout;
 pub mod real;
-
 pub mod recording;
 pub mod sim;
 pub mod tags;
@@ -34,7 +33,7 @@ pub use executor::{Deadlines, Executor};
 pub use fit::{Space, ThinGuard, ThinSpace};
 pub use group::{Fill, Group, Integrity, Lv, Pv, ThinUsage};
 pub use layout::{Layout, LayoutError};
-pub use real::{Real, RealGroup};
+pub use real::{Real, RealGroup, Tool};
 pub use recording::Recording;
 pub use sim::{Faulty, Fuse, Passage, Sim, SimDisk, SimGroup};
 pub use tags::{Kind, Tags};

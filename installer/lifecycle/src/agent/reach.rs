@@ -2,9 +2,11 @@
 //! all try all.
 
 use futures::future::join_all;
+use nix::sys::socket::{Shutdown, shutdown};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -69,6 +71,15 @@ impl Listening {
     }
 }
 
+impl Drop for Listening {
+    fn drop(&mut self) {
+        for listener in &self.tcp {
+            // Closing is not enough: a program that is being started right now has a copy of the socket.
+            let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
+        }
+    }
+}
+
 async fn answer(socket: UdpSocket) {
     let mut word = [0; 64];
     loop {
@@ -125,15 +136,11 @@ mod tests {
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    /// Ports that nobody has now.
+    /// Ports that the kernel gives nobody by chance, as it would to another test: they lie below its range
+    /// (Linux, Documentation/networking/ip-sysctl.rst, ip_local_port_range).
     fn free() -> [Port; 2] {
-        let tcp = std::net::TcpListener::bind((HERE, 0)).unwrap();
-        let udp = std::net::UdpSocket::bind((HERE, 0)).unwrap();
-        let number = |address: SocketAddr| address.port();
-        [
-            Port::Tcp(number(tcp.local_addr().unwrap())),
-            Port::Udp(number(udp.local_addr().unwrap())),
-        ]
+        let number = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+        [Port::Tcp(number), Port::Udp(number)]
     }
 
     #[tokio::test]

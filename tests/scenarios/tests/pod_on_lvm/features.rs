@@ -130,23 +130,51 @@ pub fn a_snapshot_of_two_claims_at_once(cluster: &Cluster<'_>, volumes: &Volumes
     volumes.delete("volumegroupsnapshot", "both");
 }
 
+/// A pod that may only read a raw volume has a device of its own, which takes no writes.
+pub fn a_raw_volume_that_is_only_read(volumes: &Volumes<'_>, worker: &Guest) {
+    let raw = json!({ "volumeMode": "Block", "accessModes": ["ReadWriteOnce"] });
+    volumes.claim("ingot", "256Mi", &raw);
+    volumes.run_reader_of_raw("assayer", "ingot");
+    let views = "for view in /dev/mapper/ingot-ro-*; do blockdev --getro $view; done";
+    assert_eq!(on(worker, views), "1\n");
+    volumes.delete("pod", "assayer");
+    volumes.delete("pvc", "ingot");
+    assert_eq!(on(worker, "ls /dev/mapper | grep -c ingot-ro-"), "0\n");
+}
+
 /// The agent answers on its node, and nobody else's network is told.
 pub fn the_agent_tells_of_itself(worker: &Guest) {
-    let ask = |path: &str| {
-        let script = format!(
-            "exec 3<>/dev/tcp/127.0.0.1/9809; printf 'GET {path} HTTP/1.1\\r\\nHost: node\\r\\n\\r\\n' >&3; cat <&3"
-        );
-        on(worker, &format!("timeout 20 bash -c \"{script}\""))
-    };
-    let said = ask("/healthz");
+    let said = asked(worker, "/healthz");
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-    let said = ask("/metrics");
+    let said = asked(worker, "/metrics");
     assert!(said.contains("ingot_storage_volumes{"), "{said}");
     let listening = on(worker, "ss -Htln 'sport = :9809'");
     assert!(
         listening.contains("127.0.0.1:9809") && listening.lines().count() == 1,
         "{listening}"
     );
+}
+
+/// Whatever was asked for, nothing that the agent did for it has failed: what it needs is in its image.
+pub fn no_command_has_failed(worker: &Guest) {
+    let said = asked(worker, "/metrics");
+    let failed: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("ingot_storage_command_failures_total"))
+        .filter(|line| !line.trim_end().ends_with(" 0"))
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(
+        said.contains("ingot_storage_lvm_commands_total"),
+        "of the agent's metrics: {said}"
+    );
+}
+
+fn asked(worker: &Guest, path: &str) -> String {
+    let script = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/9809; printf 'GET {path} HTTP/1.1\\r\\nHost: node\\r\\n\\r\\n' >&3; cat <&3"
+    );
+    on(worker, &format!("timeout 20 bash -c \"{script}\""))
 }
 
 /// A shell script on the node.

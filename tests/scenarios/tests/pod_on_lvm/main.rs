@@ -101,6 +101,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     features::the_agent_tells_of_itself(&worker);
     features::an_encrypted_volume_with_limits(&cluster, &volumes, &worker);
     features::a_volume_for_the_life_of_a_pod(&volumes);
+    features::a_raw_volume_that_is_only_read(&volumes, &worker);
     features::a_snapshot_of_two_claims_at_once(&cluster, &volumes);
 
     kubectl.ok(&[
@@ -148,6 +149,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         !devices.contains("--data-v") && !devices.contains("--data-s"),
         "{devices}"
     );
+    features::no_command_has_failed(&worker);
     cluster.applying_again_changes_nothing();
 }
 

@@ -273,3 +273,30 @@ async fn an_agent_with_two_hundred_volumes_stays_small() {
     );
     assert!(agent < 25 << 10, "the agent takes {agent} KiB");
 }
+
+#[test]
+fn an_agent_that_lacks_programs_names_them_all_and_does_not_begin() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let config = folder.path().join("storage.yaml");
+    std::fs::write(&config, CONFIG).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_lvm-csi-driver"))
+        .arg("agent")
+        .arg("--config")
+        .arg(&config)
+        .arg("--socket")
+        .arg(folder.path().join("agent.sock"))
+        .arg("--store")
+        .arg(folder.path().join("objects"))
+        .env("PATH", folder.path())
+        .output()
+        .expect("ran");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for words in [
+        "dmsetup (Debian: dmsetup)",
+        "lvm (Debian: lvm2)",
+        "install them and start the agent again",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+}

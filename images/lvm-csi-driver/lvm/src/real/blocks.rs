@@ -8,6 +8,7 @@ use super::Real;
 use super::fill::{mapped, pool_device, status};
 use super::lvm::refusal;
 use super::program::Program;
+use super::tool::Tool;
 use crate::backend::Reply;
 use crate::blocks::{BlockQuery, BlockRange, Blocks};
 use crate::command::Command;
@@ -55,7 +56,7 @@ impl Drop for Picture<'_> {
 }
 
 fn message(vg: &VgName, pool: &LvName, text: &str) -> Result<Reply, LvmError> {
-    Program::new("dmsetup")
+    Program::new(Tool::Dmsetup)
         .arg("message")
         .arg(pool_device(vg, pool))
         .args(["0", text])
@@ -84,9 +85,9 @@ impl Real {
         };
         let own = number(&query.lv)?;
         let program = match &query.base {
-            None => Program::new("thin_dump").args(["--format", "xml", "--dev-id", &own]),
+            None => Program::new(Tool::ThinDump).args(["--format", "xml", "--dev-id", &own]),
             Some(base) => {
-                Program::new("thin_delta").args(["--thin1", &number(base)?, "--thin2", &own])
+                Program::new(Tool::ThinDelta).args(["--thin1", &number(base)?, "--thin2", &own])
             }
         };
         let picture = Picture::take(&query.vg, &query.pool)?;

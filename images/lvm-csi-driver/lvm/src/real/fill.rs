@@ -5,6 +5,7 @@
 
 use super::Real;
 use super::program::Program;
+use super::tool::Tool;
 use crate::error::LvmError;
 use crate::group::Fill;
 use ingot_volume_brain::{LvName, VgName};
@@ -25,7 +26,7 @@ impl Real {
 /// What the pool's target says, whatever its disks do.
 pub(super) fn status(vg: &VgName, pool: &LvName) -> Result<Fill, LvmError> {
     // Without a flush: that would write, and wait for a disk that hangs.
-    let answer = Program::new("dmsetup")
+    let answer = Program::new(Tool::Dmsetup)
         .args(["status", "--noflush", "--target", "thin-pool"])
         .arg(pool_device(vg, pool))
         .output()?;

@@ -2,6 +2,7 @@
 
 use super::program::{Answer, End, Program};
 use super::report;
+use super::tool::Tool;
 use super::{Real, arguments};
 use crate::backend::Reply;
 use crate::command::Command;
@@ -35,7 +36,7 @@ impl Real {
             return Err(LvmError::GroupMissing { vg: vg.clone() });
         }
         let words = arguments(command).unwrap_or_default();
-        let mut program = Program::new("lvm")
+        let mut program = Program::new(Tool::Lvm)
             .args(words)
             .args(further)
             .sharing(hold.share()?)

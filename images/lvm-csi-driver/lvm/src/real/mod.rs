@@ -21,10 +21,12 @@ mod report;
 mod selection;
 mod still;
 mod together;
+mod tool;
 mod view;
 
 pub use argv::arguments;
 pub use still::let_go_on;
+pub use tool::Tool;
 
 use crate::backend::{Backend, Reply};
 use crate::command::Command;
@@ -189,7 +191,7 @@ impl Backend for Real {
                 device,
                 from,
                 length,
-            } => Program::new("blkdiscard")
+            } => Program::new(Tool::Blkdiscard)
                 .arg("--zeroout")
                 .args(["--offset", &from.0.to_string()])
                 .args(["--length", &length.0.to_string()])
@@ -199,10 +201,15 @@ impl Backend for Real {
                 // Without a discard of the whole device: a thin volume has nothing to give back yet, and
                 // some disks need minutes for it.
                 let program = match filesystem {
-                    Filesystem::Ext4 => {
-                        Program::new("mkfs.ext4").args(["-F", "-q", "-m", "0", "-E", "nodiscard"])
-                    }
-                    Filesystem::Xfs => Program::new("mkfs.xfs").args(["-f", "-q", "-K"]),
+                    Filesystem::Ext4 => Program::new(Tool::MakeExt4).args([
+                        "-F",
+                        "-q",
+                        "-m",
+                        "0",
+                        "-E",
+                        "nodiscard",
+                    ]),
+                    Filesystem::Xfs => Program::new(Tool::MakeXfs).args(["-f", "-q", "-K"]),
                 };
                 let share = self.group(&device.vg)?.hold.share()?;
                 program.sharing(share).arg(device.path()).run()
@@ -213,8 +220,8 @@ impl Backend for Real {
                 filesystem,
             } => {
                 let program = match filesystem {
-                    Filesystem::Ext4 => Program::new("resize2fs").arg(device.path()),
-                    Filesystem::Xfs => Program::new("xfs_growfs").arg(target),
+                    Filesystem::Ext4 => Program::new(Tool::Resize2fs).arg(device.path()),
+                    Filesystem::Xfs => Program::new(Tool::XfsGrowfs).arg(target),
                 };
                 let share = self.group(&device.vg)?.hold.share()?;
                 program.sharing(share).run()
@@ -232,7 +239,7 @@ impl Backend for Real {
             Command::Withdraw { device } => view::withdraw(device),
             Command::Unmount { target } => mounts::unmount(target),
             Command::Usage { target } => mounts::usage(target),
-            Command::Encrypt { device, key } => Program::new("cryptsetup")
+            Command::Encrypt { device, key } => Program::new(Tool::Cryptsetup)
                 .args(["luksFormat", "--type", "luks2", "--batch-mode"])
                 // The default takes up to a GiB of memory a volume.
                 .args(["--pbkdf", "argon2id", "--pbkdf-memory", "65536"])
@@ -244,7 +251,7 @@ impl Backend for Real {
                 .run(),
             Command::Open { device, key } => mounts::open(device, key),
             Command::Close { device } => mounts::close(device),
-            Command::ResizeOpen { device, key } => Program::new("cryptsetup")
+            Command::ResizeOpen { device, key } => Program::new(Tool::Cryptsetup)
                 .args(["resize", "--key-file", "-"])
                 .arg(device.mapping())
                 .input(key.expose())

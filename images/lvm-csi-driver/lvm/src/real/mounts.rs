@@ -2,6 +2,7 @@
 
 use super::mountinfo;
 use super::program::Program;
+use super::tool::Tool;
 use crate::backend::Reply;
 use crate::command::{Command, Key};
 use crate::device::{Device, Filesystem, MountKind, Usage};
@@ -68,7 +69,7 @@ pub(super) fn mount(command: &Command) -> Result<Reply, LvmError> {
         all.push("nouuid");
     }
     all.extend(options.iter().map(String::as_str));
-    Program::new("mount")
+    Program::new(Tool::Mount)
         .args([access, "-t", filesystem.name(), "-o", &all.join(",")])
         .arg(device.path())
         .arg(target)
@@ -153,7 +154,7 @@ pub(super) fn usage(target: &Path) -> Result<Reply, LvmError> {
 
 /// Opens an encrypted volume.
 pub(super) fn open(device: &Device, key: &Key) -> Result<Reply, LvmError> {
-    let answer = Program::new("cryptsetup")
+    let answer = Program::new(Tool::Cryptsetup)
         .args(["open", "--type", "luks2", "--key-file", "-"])
         .arg(device.path())
         .arg(device.mapping())
@@ -179,7 +180,7 @@ pub(super) fn close(device: &Device) -> Result<Reply, LvmError> {
             what: view.to_string(),
         });
     }
-    let answer = Program::new("cryptsetup")
+    let answer = Program::new(Tool::Cryptsetup)
         .arg("close")
         .arg(device.mapping())
         .output()?;

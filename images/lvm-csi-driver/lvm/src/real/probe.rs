@@ -1,6 +1,7 @@
 //! What is on a volume, by a look at its device.
 
 use super::program::Program;
+use super::tool::Tool;
 use super::{Real, ends, selection};
 use crate::device::{Device, Filesystem, Found};
 use crate::error::LvmError;
@@ -12,7 +13,7 @@ impl Real {
         if ends::are_blank(&device.path()).unwrap_or(false) {
             return Ok(Found::Blank);
         }
-        let answer = Program::new("blkid")
+        let answer = Program::new(Tool::Blkid)
             .args(["--probe", "--output", "export"])
             .arg(device.path())
             .output()?;
@@ -44,7 +45,7 @@ impl Real {
         match filesystem {
             // mke2fs writes the superblock last.
             Filesystem::Ext4 => {
-                let answer = Program::new("dumpe2fs")
+                let answer = Program::new(Tool::Dumpe2fs)
                     .arg("-h")
                     .arg(device.path())
                     .output()?;
@@ -52,7 +53,7 @@ impl Real {
             }
             // mkfs.xfs marks the superblock until it has ended.
             Filesystem::Xfs => {
-                let answer = Program::new("xfs_db")
+                let answer = Program::new(Tool::XfsDb)
                     .args(["-r", "-c", "sb 0", "-c", "print inprogress"])
                     .arg(device.path())
                     .output()?;

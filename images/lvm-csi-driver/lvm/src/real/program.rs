@@ -1,5 +1,6 @@
 //! Starts a program, waits for it, and keeps its last words.
 
+use super::tool::Tool;
 use crate::backend::Reply;
 use crate::error::LvmError;
 use std::ffi::{OsStr, OsString};
@@ -9,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A program to start. Its name and arguments are shown in errors; its input never is.
 pub(super) struct Program {
-    name: &'static str,
+    tool: Tool,
     args: Vec<OsString>,
     input: Option<Vec<u8>>,
     share: Option<File>,
@@ -34,7 +35,7 @@ struct Begun {
 /// A program in messages.
 struct Shown {
     text: String,
-    program: &'static str,
+    tool: Tool,
 }
 
 impl Shown {
@@ -43,7 +44,7 @@ impl Shown {
             command: self.text.clone(),
             reason: format!(
                 "{error}; see that {} is installed on the node",
-                self.program
+                self.tool.name()
             ),
         }
     }
@@ -58,9 +59,9 @@ pub(super) struct Answer {
 }
 
 impl Program {
-    pub fn new(name: &'static str) -> Self {
+    pub fn new(tool: Tool) -> Self {
         Self {
-            name,
+            tool,
             args: Vec::new(),
             input: None,
             share: None,
@@ -146,13 +147,13 @@ impl Program {
 
     fn begin(self) -> Result<Begun, LvmError> {
         let words = self.args.iter().map(|arg| arg.to_string_lossy());
-        let text = std::iter::once(self.name.into())
+        let text = std::iter::once(self.tool.name().into())
             .chain(words)
             .collect::<Vec<_>>()
             .join(" ");
         let shown = Shown {
             text,
-            program: self.name,
+            tool: self.tool,
         };
         // setpriv lets the kernel end it with us: what a dead agent began must not go on for long
         // while its successor waits.
@@ -166,9 +167,9 @@ impl Program {
             (None, Some(share)) => Stdio::from(share),
             (None, None) => Stdio::null(),
         };
-        let mut command = Command::new("setpriv");
+        let mut command = Command::new(Tool::Setpriv.name());
         command
-            .args(["--pdeathsig", signal, "--", self.name])
+            .args(["--pdeathsig", signal, "--", self.tool.name()])
             .args(&self.args)
             // Messages are read below, so they must be the untranslated ones.
             .env("LC_ALL", "C")

@@ -2,6 +2,7 @@
 
 use super::Real;
 use super::program::Program;
+use super::tool::Tool;
 use crate::disks::{BlockDisk, scan};
 use crate::error::LvmError;
 use ingot_volume_brain::VgName;
@@ -74,7 +75,7 @@ impl Real {
         match serial {
             Some(serial) if self.wipe.contains(&serial) => {
                 // It refuses what is mounted or in use otherwise.
-                Program::new("wipefs").arg("--all").arg(device).run()?;
+                Program::new(Tool::Wipefs).arg("--all").arg(device).run()?;
                 Ok(())
             }
             serial => {
@@ -95,7 +96,7 @@ impl Real {
     /// Whether a physical volume is in no group: what is left where a group was about to take the disk
     /// and the power went, or has let it go. LVM says itself that nothing lies on it.
     fn unused(&self, vg: &VgName, device: &str) -> Result<bool, LvmError> {
-        let answer = Program::new("lvm")
+        let answer = Program::new(Tool::Lvm)
             .args(["pvs", "--noheadings", "--options", "vg_name,pv_in_use"])
             .args(["--devices", device, device])
             .sharing(self.group(vg)?.hold.share()?)
@@ -126,7 +127,7 @@ pub(super) struct Content {
 
 /// What is on a device; nothing, if it is empty.
 pub(super) fn content(device: &str) -> Result<Option<Content>, LvmError> {
-    let answer = Program::new("blkid")
+    let answer = Program::new(Tool::Blkid)
         .args(["--probe", "--output", "export"])
         .arg(device)
         .output()?;

@@ -7,6 +7,7 @@
 use super::Real;
 use super::program::Program;
 use super::still::{self, Still};
+use super::tool::Tool;
 use crate::backend::Reply;
 use crate::command::{Command, NewCopy};
 use crate::error::LvmError;
@@ -89,7 +90,7 @@ impl Real {
         // Decrypted and read-only views are not LVM's; which group they are of is no matter.
         for name in suspended.iter().filter(|name| name.starts_with("ingot-")) {
             if !inside(&name) {
-                Program::new("dmsetup").args(["resume", name]).run()?;
+                Program::new(Tool::Dmsetup).args(["resume", name]).run()?;
             }
         }
         Ok(Reply::Done)

@@ -5,6 +5,7 @@
 //! volume and read-only for the kernel, whatever the pod may do.
 
 use super::program::Program;
+use super::tool::Tool;
 use super::{Real, mountinfo};
 use crate::backend::Reply;
 use crate::device::{Device, Mount, MountKind};
@@ -22,17 +23,17 @@ pub(super) fn show(device: &Device) -> Result<Reply, LvmError> {
     let (name, view) = (device.read_only_view(), path(device));
     let table = format!("0 {} linear {} 0", size.0 / 512, device.path().display());
     if !view.exists() {
-        return Program::new("dmsetup")
+        return Program::new(Tool::Dmsetup)
             .args(["create", "--readonly", "--table", &table, &name])
             .run();
     }
     if Real::size_of(&view)? == size {
         return Ok(Reply::Done);
     }
-    Program::new("dmsetup")
+    Program::new(Tool::Dmsetup)
         .args(["reload", "--readonly", "--table", &table, &name])
         .run()?;
-    Program::new("dmsetup").args(["resume", &name]).run()
+    Program::new(Tool::Dmsetup).args(["resume", &name]).run()
 }
 
 /// Removes the view, unless somebody has it open.
@@ -53,7 +54,7 @@ pub(super) fn withdraw(device: &Device) -> Result<Reply, LvmError> {
         });
     }
     // Udev may have it open for a moment.
-    let answer = Program::new("dmsetup")
+    let answer = Program::new(Tool::Dmsetup)
         .args(["remove", "--retry", &name])
         .output()?;
     match answer.code {
