@@ -105,8 +105,9 @@ impl Node {
         let controller = unit("controller --patience 60", variables);
         node.put("/etc/systemd/system/csi-agent.service", &agent)?;
         node.put("/etc/systemd/system/csi-controller.service", &controller)?;
+        // The power may go before the kernel writes by itself what was installed.
         node.sh(&format!(
-            "mkdir -p {PODS}; systemctl enable --quiet --now csi-agent csi-controller"
+            "mkdir -p {PODS}; systemctl enable --quiet --now csi-agent csi-controller; sync"
         ))?;
         node.connect().await?;
         Ok(node)
@@ -180,6 +181,7 @@ impl Node {
                 Ok(answer) => return Ok(answer),
                 Err(status) if Instant::now() >= end => {
                     let log = "journalctl --no-pager -b -n 60 -u csi-agent -u csi-controller
+                        systemctl --no-pager status csi-agent csi-controller || true
                         ls -l /dev/disk/by-id; timeout 20 pvs -a 2>&1
                         cat /var/lib/ingot/storage/disks/*.json";
                     let log = self.sh(log).unwrap_or_else(|error| error.to_string());
