@@ -1,4 +1,7 @@
 //! How far pools are that are not there yet, and when those that could not be made are tried again.
+//!
+//! How far it is stands ready for whoever asks meanwhile what is wrong with a pool: a group that is not on
+//! its disks is a fright where volumes were, and nothing at all before the pool was made.
 
 use ingot_lvm::LvmError;
 use ingot_volume_brain::{LvName, VgName};

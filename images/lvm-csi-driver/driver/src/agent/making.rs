@@ -1,7 +1,4 @@
 //! Makes pools that are not there: at the agent's start, and again where that failed.
-//!
-//! How far it is stands ready for whoever asks meanwhile what is wrong with a pool: a group that is not on
-//! its disks is a fright where volumes were, and nothing at all before the pool was made.
 
 use super::attempts::Attempts;
 use super::metadata::Shape;

@@ -7,7 +7,7 @@
 
 mod life;
 
-use self::life::{Ask, Caller, END, LIFE};
+use self::life::{Ask, Caller, LIFE};
 use crate::bed::store::FusedStore;
 use crate::bed::{Bed, config, disks};
 use ingot_lvm::{Backend, Command, Fuse, Passage, Reply, Sim};
@@ -91,7 +91,7 @@ async fn live(tagging: Tagging, point: Option<(usize, Passage)>, end: End) -> Ve
     let mut caller = Caller::default();
     let mut formatted = BTreeMap::new();
     let mut deaths = 0;
-    for ask in LIFE.into_iter().chain(END) {
+    for ask in LIFE.iter().copied() {
         let mut tries = 0;
         loop {
             let died = async {

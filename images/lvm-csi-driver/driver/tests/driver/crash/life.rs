@@ -32,7 +32,7 @@ pub(super) enum Ask {
     Follow,
 }
 
-pub(super) const LIFE: [Ask; 42] = [
+pub(super) const LIFE: &[Ask] = &[
     Ask::Create("thin"),
     Ask::Stage("thin"),
     Ask::Publish("thin"),
@@ -75,10 +75,6 @@ pub(super) const LIFE: [Ask; 42] = [
     Ask::DeleteSnapshot,
     Ask::Delete("thin"),
     Ask::Delete("clone"),
-];
-
-/// The rest of it, apart because arrays have lengths.
-pub(super) const END: [Ask; 4] = [
     Ask::Delete("restored"),
     Ask::Delete("encrypted"),
     Ask::Delete("raid"),
