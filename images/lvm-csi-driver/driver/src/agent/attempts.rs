@@ -39,9 +39,9 @@ impl Attempts {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody makes it now.
+    /// Somebody makes it now. Why it could not be made before says more, and stays until that is known.
     pub(super) fn begin(&self, vg: &VgName) {
-        self.all().insert(vg.clone(), Attempt::UnderWay);
+        self.all().entry(vg.clone()).or_insert(Attempt::UnderWay);
     }
 
     /// What came of it, at the start or since disks have changed: more may come, so the next is soon.
@@ -167,6 +167,7 @@ mod tests {
         assert_eq!(lacks(), refused.to_string());
 
         attempts.begin(&vg);
+        assert_eq!(says(missing()), refused.to_string(), "as long as it may");
         attempts.end(&vg, &Ok(()));
         assert_eq!(says(missing()), missing().to_string());
         assert!(lacks().starts_with("volume group ingot-fast has no thin pool pool; start"));

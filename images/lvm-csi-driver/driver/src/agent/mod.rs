@@ -17,11 +17,13 @@ mod metadata;
 mod observe;
 mod perform;
 mod pools;
+mod publish;
 mod remains;
 mod reserve;
 mod restart;
 mod returned;
 mod run;
+mod shared;
 mod together;
 
 pub use actor::Actor;
@@ -55,6 +57,7 @@ pub struct Agent {
     remains: remains::Remains,
     reserves: reserve::Reserves,
     seen: observe::Seen,
+    published: shared::Shared,
     /// For work that goes on beside whoever began it.
     me: Weak<Agent>,
 }
@@ -86,6 +89,7 @@ impl Agent {
             members: members::Members::default(),
             reserves: reserve::Reserves::of(&config.pools),
             seen: observe::Seen::default(),
+            published: shared::Shared::default(),
             gates,
             inventory: Inventory::new(executor.clone(), config.abandoned.clone()),
             config,

@@ -1,15 +1,13 @@
-//! Pools: enlarged by new disks, guarded while they fill, published for the controller. How they are made
-//! is in [`super::making`].
+//! Pools: enlarged by new disks, guarded while they fill. How they are made is in [`super::making`], what
+//! the controller is told of them in [`super::publish`].
 
 use super::attempts::Attempts;
 use super::reserve::lent;
-use super::{Agent, growth, members, restart};
+use super::{Agent, growth};
 use crate::config::PoolConfig;
-use crate::object::{Ailing, Key, NodePool, Object, ObjectKind, Quarantined};
-use crate::store::StoreError;
 use futures::future::join_all;
-use ingot_lvm::{Group, Lane, LvmError, Space, ThinGuard};
-use ingot_volume_brain::{Bytes, VgName};
+use ingot_lvm::{Group, LvmError, ThinGuard};
+use ingot_volume_brain::VgName;
 use tokio::sync::MutexGuard;
 
 /// Marks a volume group as ours, with the name of the pool behind it.
@@ -111,104 +109,6 @@ impl Agent {
         if let Ok(group) = self.inventory.group(vg).await {
             self.begin_overwriting(vg, &group);
         }
-    }
-
-    /// Writes down what is free, where it changed.
-    pub(crate) async fn publish_pools(&self) {
-        for pool in &self.config.pools {
-            let key = Key::pool(&self.config.node, &pool.name);
-            // Two actors may publish at once; the later reads again.
-            for _ in 0..8 {
-                match self.publish(pool, &key).await {
-                    Err(StoreError::Conflict(_) | StoreError::Exists(_)) => {}
-                    // The next change publishes again; nothing depends on this one.
-                    Ok(()) | Err(_) => break,
-                }
-            }
-        }
-    }
-
-    /// Takes back what was said of pools that are not configured any more: nobody looks after their
-    /// room, and nothing may be placed there.
-    pub(super) async fn retire_pools(&self) -> Result<(), StoreError> {
-        let configured = |name: &str| self.config.pools.iter().any(|pool| pool.name == name);
-        for (key, stored) in self.store.list(ObjectKind::Pool).await? {
-            let Some(pool) = stored.object.pool() else {
-                continue;
-            };
-            if pool.node == self.config.node && !configured(&pool.pool) {
-                match self.store.delete(&key, stored.version).await {
-                    // The next look sees what became of it.
-                    Ok(()) | Err(StoreError::Conflict(_) | StoreError::NotFound(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn publish(&self, pool: &PoolConfig, key: &Key) -> Result<(), StoreError> {
-        let stored = self.store.get(key).await?;
-        // Read after the object: what is written is never older than what it replaces.
-        let status = Object::Pool(Box::new(self.pool_status(pool).await));
-        match stored {
-            None => self.store.create(key, status).await.map(drop),
-            Some(stored) if stored.object == status => Ok(()),
-            Some(stored) => self
-                .store
-                .update(key, stored.version, status)
-                .await
-                .map(drop),
-        }
-    }
-
-    /// What can be said of a pool now.
-    pub async fn pool_status(&self, pool: &PoolConfig) -> NodePool {
-        let thin = pool.thin.as_ref();
-        let mut status = NodePool {
-            node: self.config.node.clone(),
-            topology: self.config.topology(),
-            pool: pool.name.clone(),
-            vg: pool.volume_group.clone(),
-            thin: thin.map(|thin| thin.pool.clone()),
-            guard: thin.map(|thin| thin.guard).unwrap_or_default(),
-            space: Space::default(),
-            quarantined: Vec::new(),
-            overwriting: Bytes::ZERO,
-            ailing: Vec::new(),
-            missing: Vec::new(),
-            trouble: None,
-        };
-        let lane = Lane::Group(pool.volume_group.clone());
-        let blocked = self.executor.blocked(&lane);
-        match self.inventory.group(&pool.volume_group).await {
-            Ok(group) => {
-                status.space = Space::of(&group, status.thin.as_ref());
-                status.quarantined = Quarantined::of(&group);
-                status.overwriting = Self::kept_apart(&group);
-                let foreign = ours(pool, &group).err();
-                let known = blocked.or(foreign).map(|error| error.to_string());
-                let lacking = thin.filter(|thin| group.lv(&thin.pool).is_none());
-                let lacking = lacking.map(|thin| {
-                    let vg = &pool.volume_group;
-                    self.attempts.lacks_thin(&pool.name, vg, &thin.pool)
-                });
-                status.ailing = Ailing::of(&group);
-                status.missing = members::missing(pool, &group);
-                let trouble = known.or(lacking).or_else(|| members::protected(&group));
-                let trouble = trouble.or_else(|| restart::failure(pool, &group));
-                status.trouble = trouble.or_else(|| members::incomplete(pool, &status.missing));
-            }
-            Err(error) => {
-                let attempts = &self.attempts;
-                let found = blocked.unwrap_or(error);
-                status.trouble = Some(attempts.trouble(&pool.name, &pool.volume_group, found));
-            }
-        }
-        if status.trouble.is_some() {
-            status.space = Space::default();
-        }
-        status
     }
 }
 

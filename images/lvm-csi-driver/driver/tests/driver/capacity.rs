@@ -1,8 +1,13 @@
 //! Capacity never lies: what GetCapacity reports can be made, what it refuses cannot.
 
-use crate::bed::Bed;
 use crate::bed::request::{GIB, create};
-use ingot_volume_brain::Bytes;
+use crate::bed::store::FusedStore;
+use crate::bed::{Bed, config, disks};
+use ingot_lvm::{Deadlines, Executor, Fuse, Sim};
+use ingot_lvm_csi::agent::Agent;
+use ingot_lvm_csi::object::Key;
+use ingot_lvm_csi::store::{MemoryStore, Store};
+use ingot_volume_brain::{Bytes, VgName};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
@@ -200,4 +205,44 @@ async fn a_pool_that_is_full_to_its_mark_promises_nothing_and_says_why() {
     // What was promised stays promised: the volumes that are there go on.
     bed.delete(&other.volume_id).await.expect("deleted");
     bed.delete(&volume.volume_id).await.expect("deleted");
+}
+
+/// A store may be slow: what was seen last stands there in the end, whoever writes it.
+#[tokio::test]
+async fn what_is_said_of_a_pool_is_never_older_than_what_was_last_seen() {
+    let (sim, memory) = (
+        Arc::new(Sim::new(disks())),
+        Arc::new(MemoryStore::default()),
+    );
+    let store = FusedStore::new(Arc::clone(&memory), Fuse::default());
+    let executor = Executor::new(sim.clone(), Deadlines::default());
+    let agent = Agent::new(config("node-1"), store.clone(), executor);
+    assert!(agent.prepare_pools().await.is_empty());
+    let (thick, vg) = (&config("node-1").pools[1], "ingot-thick");
+    let vg = VgName::new(vg).expect("a name");
+    let settle = || {
+        let agent = Arc::clone(&agent);
+        tokio::spawn(async move { agent.settle().await.expect("settles") })
+    };
+    let slow = store.slow.lock().await;
+    sim.hide(&vg, true);
+    let away = settle();
+    store.come.notified().await;
+    sim.hide(&vg, false);
+    let back = settle();
+    while agent.pool_status(thick).await.trouble.is_some() {
+        tokio::task::yield_now().await;
+    }
+    // The second would be done by now, if it did not wait for the first.
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+    drop(slow);
+    away.await.expect("no panic");
+    back.await.expect("no panic");
+    let key = Key::pool(&config("node-1").node, &thick.name);
+    let said = memory.get(&key).await.expect("in memory").expect("said");
+    let said = said.object.pool().expect("a pool").clone();
+    assert_eq!(said, agent.pool_status(thick).await);
+    assert_eq!(said.trouble, None);
 }

@@ -4,7 +4,7 @@ use crate::bed::request::{GIB, create};
 use crate::bed::{Bed, config};
 use ingot_csi_proto::v1;
 use ingot_csi_proto::v1::node_client::NodeClient;
-use ingot_lvm::{Backend, Command, Deadlines, Device, Executor, Filesystem};
+use ingot_lvm::{Backend, Command, Deadlines, Device, Executor, Filesystem, Lane};
 use ingot_lvm_csi::agent::Agent;
 use ingot_lvm_csi::metrics::{self, Measured, Metrics};
 use ingot_lvm_csi::server::{Services, serve};
@@ -155,9 +155,9 @@ async fn all_metrics_are_told_and_documented() {
 async fn a_command_that_hangs_and_a_pool_in_trouble_are_told() {
     let bed = Bed::new();
     bed.agent.prepare_pools().await;
-    let vg = VgName::new("ingot-thin").expect("a name");
-    bed.faulty
-        .hang(move |command| matches!(command, Command::Scan(of) if *of == vg));
+    let dead = Lane::Group(VgName::new("ingot-thin").expect("a name"));
+    // Whatever is asked: what the agent looks at first depends on what it has just seen.
+    bed.faulty.hang(move |command| command.lane() == dead);
     bed.agent.guard_pools().await;
     let metrics = Metrics::default();
     bed.agent.observe(&metrics).await;

@@ -13,6 +13,9 @@ pub struct FusedStore {
     pub fuse: Fuse,
     /// What the next reads of single objects show instead.
     pub stale: Mutex<Option<Option<Stored>>>,
+    /// While it is held no update of a pool or a disk comes through; each says that it has come.
+    pub slow: tokio::sync::Mutex<()>,
+    pub come: tokio::sync::Notify,
 }
 
 impl FusedStore {
@@ -21,6 +24,8 @@ impl FusedStore {
             inner,
             fuse,
             stale: Mutex::default(),
+            slow: tokio::sync::Mutex::default(),
+            come: tokio::sync::Notify::new(),
         })
     }
 
@@ -83,6 +88,8 @@ impl Store for FusedStore {
     ) -> Result<Version, StoreError> {
         if matches!(key.kind, ObjectKind::Pool | ObjectKind::Disk) {
             self.alive()?;
+            self.come.notify_one();
+            let _turn = self.slow.lock().await;
             return self.inner.update(key, version, object).await;
         }
         let name = format!("update of {}", key.kind.plural());
