@@ -19,7 +19,7 @@ use crate::layer::{self, Entry, Tree};
 use crate::programs::Programs;
 use crate::progress::Step;
 use crate::sbom::{self, Part};
-use crate::source::cargo::{self, CargoError};
+use crate::source::cargo::{self, CargoError, made_of};
 use crate::source::deb;
 use crate::source::go;
 use crate::source::oci;
@@ -189,7 +189,9 @@ impl Workshop<'_> {
     ) -> Result<(), ComponentError> {
         step.doing(&format!("compiling {}", spec.package));
         let workspace = &self.plan.workspace;
-        let programs = cargo::build(workspace, spec, &self.cache.folder("cargo-target"))?;
+        let target = self.cache.folder("cargo-target");
+        let programs = cargo::build(workspace, spec, &target)?;
+        made_of::check(workspace, spec, &target)?;
         let mut tree = Tree::new();
         for binary in &spec.binaries {
             tree.insert(

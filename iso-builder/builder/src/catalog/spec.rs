@@ -97,8 +97,7 @@ pub struct CargoSpec {
     pub package: String,
     /// Its programs.
     pub binaries: Vec<CargoBinary>,
-    /// Folders whose change rebuilds it; all crates of the workspace when empty.
-    #[serde(default)]
+    /// Folders and files of which it is made: a change in them builds it again.
     pub inputs: Vec<PathBuf>,
 }
 

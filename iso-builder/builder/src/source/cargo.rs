@@ -3,6 +3,8 @@
 //! Uses a target directory of its own in the cache: the developer's may hold incremental
 //! results, which are not reproducible.
 
+pub mod made_of;
+
 use crate::cache;
 use crate::catalog::CargoSpec;
 use crate::process::{self, ProcessError};
@@ -31,9 +33,20 @@ pub enum CargoError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Its digest does not cover all that it is made of.
+    #[error(
+        "the programs of {package} are made of files that their `inputs` do not name, so that a change of them would not be noticed: {files}; add these, or their folders, to the `inputs` in component.yaml"
+    )]
+    Unlisted {
+        /// The package.
+        package: String,
+        /// The files, relative to the workspace.
+        files: String,
+    },
 }
 
-/// Digest over the names and contents of all files that can shape the package.
+/// Digest over the names and contents of all files that can shape the package: its inputs, and what the
+/// workspace has in common. [`made_of::check`] shows that they are all.
 ///
 /// # Errors
 /// When the workspace is no git work tree or a file cannot be read.
@@ -61,18 +74,6 @@ pub fn source_digest(workspace: &Path, spec: &CargoSpec) -> Result<Digest, Cargo
 /// Files that can shape the package, relative to the workspace, sorted: what git tracks or
 /// would track, or all there is where the sources came without git.
 fn list(workspace: &Path, spec: &CargoSpec) -> Result<Vec<String>, CargoError> {
-    let whole = [
-        "installer",
-        "iso-builder",
-        "salt-free-states",
-        "tests/harness",
-    ]
-    .map(PathBuf::from);
-    let folders = if spec.inputs.is_empty() {
-        &whole[..]
-    } else {
-        &spec.inputs[..]
-    };
     let roots = ["Cargo.toml", "Cargo.lock", ".cargo"].map(PathBuf::from);
     let mut names: Vec<String> = if workspace.join(".git").exists() {
         let mut command = Command::new("git");
@@ -87,7 +88,7 @@ fn list(workspace: &Path, spec: &CargoSpec) -> Result<Vec<String>, CargoError> {
                 "--",
             ])
             .args(&roots)
-            .args(folders);
+            .args(&spec.inputs);
         let listing = process::run(&mut command)?;
         let listing = String::from_utf8_lossy(&listing);
         listing
@@ -98,7 +99,7 @@ fn list(workspace: &Path, spec: &CargoSpec) -> Result<Vec<String>, CargoError> {
     } else {
         roots
             .iter()
-            .chain(folders)
+            .chain(&spec.inputs)
             .flat_map(|place| walkdir::WalkDir::new(workspace.join(place)))
             .filter_map(Result::ok)
             .filter(|entry| entry.file_type().is_file())
@@ -169,7 +170,11 @@ pub fn build(workspace: &Path, spec: &CargoSpec, target: &Path) -> Result<PathBu
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR");
     process::run(&mut command)?;
-    Ok(target.join(TARGET).join("release"))
+    Ok(programs(target))
+}
+
+fn programs(target: &Path) -> PathBuf {
+    target.join(TARGET).join("release")
 }
 
 /// The crates linked into a package, as `cargo tree` prints them: name, version per line.
