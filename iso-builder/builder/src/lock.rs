@@ -138,7 +138,7 @@ impl Lock {
             .collect()
     }
 
-    /// Resolves all deb sources of the components anew.
+    /// Resolves all deb sources of the components anew, each request once.
     ///
     /// # Errors
     /// When apt cannot.
@@ -150,6 +150,12 @@ impl Lock {
                 let SourceSpec::Deb(spec) = source else {
                     continue;
                 };
+                let same = |known: &Request| {
+                    known.packages == spec.packages && known.assume == spec.assume
+                };
+                if requests.iter().any(same) {
+                    continue;
+                }
                 let found =
                     deb::resolve(&spec.packages, &spec.assume, scratch).map_err(|source| {
                         LockError::Resolve {
