@@ -3,6 +3,7 @@
 //! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use ingot_harness::Host;
 use ingot_scenarios::Stage;
@@ -67,4 +68,36 @@ fn hosts_that_do_not_reach_each_other() {
         nft(host, "delete table inet site\n");
     }
     cluster.ingot(&["plan"]).ended_with(0);
+}
+
+/// The firewall of a cluster does not know a host that is to join it: that is found as well before the host
+/// is touched, by trying what runs there.
+#[test]
+fn a_host_that_joins_does_not_reach_the_cluster() {
+    let Some(stage) = Stage::take() else { return };
+    let cluster = Cluster::bare(&stage, "joins", TWO);
+    let (plane, worker) = (cluster.host("cp-1"), cluster.host("worker-1"));
+    let whole = std::fs::read_to_string(cluster.config()).expect("cluster.yaml");
+    let at = whole.find("    - name: worker-1").expect("the worker");
+    std::fs::write(cluster.config(), &whole[..at]).expect("cluster.yaml");
+    cluster.ingot(&["bootstrap"]).succeeded();
+
+    std::fs::write(cluster.config(), &whole).expect("cluster.yaml");
+    let stranger = format!("ip saddr {} tcp dport 6443 drop", worker.address());
+    nft(&plane, &refusing(&stranger));
+    let run = cluster.ingot(&["apply"]).ended_with(3);
+    assert_eq!(
+        run.end()["failure"]["message"].as_str().expect("a message"),
+        format!(
+            "1 problem on the hosts, nothing was changed:\n  worker-1: [reachability] cannot reach {} on TCP port 6443 (no answer within 3 s); open the port between the nodes (see the list of ports in the guide)",
+            plane.address()
+        )
+    );
+
+    nft(&plane, "delete table inet site\n");
+    cluster.ingot(&["apply"]).succeeded();
+    let nodes = ["cp-1", "worker-1"];
+    let kubectl = cluster.kubectl();
+    kubectl.nodes_are_ready(&nodes, Duration::from_secs(5));
+    cluster.applying_again_changes_nothing();
 }

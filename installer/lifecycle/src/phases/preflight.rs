@@ -63,30 +63,49 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     .hint("mend them, or pass --ignore-check NAME for those you know better about"))
 }
 
-/// Every fresh host listens on the ports the cluster will use, and every host tries every other.
+/// A port of a host that others are to try.
+struct Peer {
+    name: String,
+    address: IpAddr,
+    port: Port,
+    /// Its host is a member, on which others of its cluster are not tried: it runs already.
+    member: bool,
+}
+
+/// Every fresh host listens on the ports the cluster will use, and every host tries every other. Nothing
+/// listens on a member for the check: of what runs there, fresh hosts try what others must reach.
 async fn reachability(driver: &mut Driver) -> Vec<Finding> {
     let fresh = |machine: &crate::Machine| machine.facts.membership.is_none();
     if driver.machines.len() < 2 || !driver.machines.values().any(fresh) {
         return Vec::new();
     }
     let cluster = driver.cluster.clone();
-    let opened: Mutex<Vec<(String, IpAddr, Port)>> = Mutex::default();
+    let opened: Mutex<Vec<Peer>> = Mutex::default();
     driver
         .each(
             "preflight",
             |_| true,
             async |machine| {
-                if !fresh(machine) {
-                    return Ok(0);
-                }
                 let ports = crate::preflight::peer_ports(&cluster, &machine.node);
-                let open = machine.session.listen(ports).await?;
+                let member = !fresh(machine);
+                let listening = &machine.facts.listening;
+                let served =
+                    |port: &Port| matches!(port, Port::Tcp(port) if listening.contains_key(port));
+                let open = match member {
+                    true => ports.into_iter().filter(served).collect(),
+                    false => machine.session.listen(ports).await?,
+                };
                 let (name, address) = (machine.node.name.to_string(), machine.node.address);
-                let all = open.into_iter().map(|port| (name.clone(), address, port));
+                let peer = |port| Peer {
+                    name: name.clone(),
+                    address,
+                    port,
+                    member,
+                };
                 opened
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .extend(all);
+                    .extend(open.into_iter().map(peer));
                 Ok(0)
             },
         )
@@ -96,10 +115,11 @@ async fn reachability(driver: &mut Driver) -> Vec<Finding> {
     driver
         .each("preflight", |_| true, async |machine| {
             let own = machine.node.name.to_string();
+            let member = !fresh(machine);
             let asked = peers
                 .iter()
-                .filter(|(name, ..)| *name != own)
-                .map(|(_, address, port)| (*address, *port))
+                .filter(|peer| peer.name != own && !(peer.member && member))
+                .map(|peer| (peer.address, peer.port))
                 .collect();
             for (address, port, reason) in machine.session.unreached(asked).await? {
                 let message = format!(
