@@ -6,7 +6,10 @@ include!(concat!(env!("OUT_DIR"), "/storage_definitions.rs"));
 include!(concat!(env!("OUT_DIR"), "/snapshot_definitions.rs"));
 
 /// The manifests of storage, for clusters that have some.
-const STORAGE: &str = "60-storage.yaml.tera";
+const STORAGE: [&str; 2] = ["60-storage.yaml.tera", SNAPSHOT_METADATA];
+
+/// What can be turned off again. It holds no data of anybody.
+const SNAPSHOT_METADATA: &str = "61-snapshot-metadata.yaml.tera";
 
 /// What no node needs to be Ready.
 const ADD_ONS: [&str; 1] = ["50-metrics-server.yaml.tera"];
@@ -20,33 +23,47 @@ pub enum Part {
     AddOns,
 }
 
-/// The objects of a part as YAML documents, in the order of application.
+/// Objects as YAML documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// Those that shall be there, in the order of application.
+    pub wanted: String,
+    /// Those of services that are turned off; an earlier configuration may have made them.
+    pub unwanted: String,
+}
+
+/// The objects of a part.
 ///
 /// # Errors
 /// A template that does not fit the settings: a mistake of this program.
-pub fn render(settings: &serde_json::Value, part: Part) -> Result<String, String> {
+pub fn render(settings: &serde_json::Value, part: Part) -> Result<Objects, String> {
     let context =
         tera::Context::from_serialize(settings).map_err(|error| crate::error::chain(&error))?;
     let storage = settings["storage_nodes"]
         .as_array()
         .is_some_and(|nodes| !nodes.is_empty());
-    let mut all = String::new();
+    let mut all = Objects::default();
     if storage && part == Part::Platform {
         for (_, definition) in STORAGE_DEFINITIONS.iter().chain(SNAPSHOT_DEFINITIONS) {
-            all.push_str("---\n");
-            all.push_str(definition);
+            all.wanted.push_str("---\n");
+            all.wanted.push_str(definition);
         }
     }
     let part_of = |name: &str| match ADD_ONS.contains(&name) {
         true => Part::AddOns,
         false => Part::Platform,
     };
-    let wanted = |name: &str| part_of(name) == part && (storage || name != STORAGE);
-    for (name, template) in MANIFESTS.iter().filter(|(name, _)| wanted(name)) {
+    let known = |name: &str| part_of(name) == part && (storage || !STORAGE.contains(&name));
+    for (name, template) in MANIFESTS.iter().filter(|(name, _)| known(name)) {
         let text = tera::Tera::one_off(template, &context, false)
             .map_err(|error| format!("{name}: {}", crate::error::chain(&error)))?;
-        all.push_str("---\n");
-        all.push_str(&text);
+        let off = *name == SNAPSHOT_METADATA && settings["snapshot_metadata"] != true;
+        let objects = match off {
+            true => &mut all.unwanted,
+            false => &mut all.wanted,
+        };
+        objects.push_str("---\n");
+        objects.push_str(&text);
     }
     Ok(all)
 }

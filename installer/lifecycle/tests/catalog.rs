@@ -8,7 +8,7 @@ use ingot_lifecycle::facts::Facts;
 use ingot_lifecycle::manifests::{self, Part};
 use ingot_lifecycle::phases;
 use ingot_lifecycle::settings::{Release, host_settings, manifest_settings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const CLUSTER: &str = "
@@ -159,7 +159,9 @@ fn the_cluster_s_objects() {
         false,
     );
     let parts = [Part::Platform, Part::AddOns].map(|part| manifests::render(&settings, part));
-    let text: String = parts.into_iter().map(Result::unwrap).collect();
+    let parts = parts.map(Result::unwrap);
+    assert!(parts.iter().all(|part| part.unwanted.is_empty()));
+    let text: String = parts.into_iter().map(|part| part.wanted).collect();
     golden(&cases().join("manifests/air-gapped.yaml"), &text);
     for document in serde_yaml::Deserializer::from_str(&text) {
         let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
@@ -170,30 +172,23 @@ fn the_cluster_s_objects() {
     }
 }
 
-/// What backup programs need is there where it is wanted, and nothing of it otherwise.
+/// What backup programs need is there where it is wanted, and nothing of it otherwise: also where it was
+/// wanted before.
 #[test]
 fn snapshots_are_told_of_only_where_that_is_wanted() {
     let worker = "address: 10.0.0.4, roles: [worker]";
     let disks = "storage: { pools: [{ name: a, devices: [/dev/disk/by-id/a] }] }";
     let text = CLUSTER.replace(worker, &format!("{worker}, {disks}"));
-    let lines = |cluster: &Cluster| -> Vec<String> {
-        let settings = manifest_settings(cluster, &storage_release(), "", false);
-        let text = manifests::render(&settings, Part::Platform).unwrap();
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
-            // Definitions of others begin with a line between documents.
-            assert!(object.is_null() || object["kind"].is_string(), "{object}");
-        }
-        text.lines().map(str::to_owned).collect()
+    let rendered = |text: &str| {
+        let settings = manifest_settings(&loaded(text), &storage_release(), "", false);
+        manifests::render(&settings, Part::Platform).unwrap()
     };
-    let without = lines(&loaded(&text));
-    let with = lines(&loaded(&format!(
-        "{text}  storage: {{ snapshotMetadata: true }}\n"
-    )));
+    let without = rendered(&text);
+    let with = rendered(&format!("{text}  storage: {{ snapshotMetadata: true }}\n"));
     // The shorter is in the longer, line by line.
-    let mut rest = without.iter().peekable();
+    let mut rest = without.wanted.lines().peekable();
     let mut more = String::new();
-    for line in &with {
+    for line in with.wanted.lines() {
         match rest.peek() {
             Some(same) if *same == line => drop(rest.next()),
             _ => more.push_str(&format!("{line}\n")),
@@ -201,6 +196,29 @@ fn snapshots_are_told_of_only_where_that_is_wanted() {
     }
     assert_eq!(rest.next(), None);
     golden(&cases().join("manifests/snapshot-metadata.txt"), &more);
+
+    let (before, after) = (names(&with.wanted), names(&without.wanted));
+    let mut unwanted = names(&without.unwanted);
+    assert!(unwanted.remove("SnapshotMetadataService lvm.csi.ingot.dev"));
+    let gone: BTreeSet<String> = before.difference(&after).cloned().collect();
+    assert_eq!(unwanted, gone);
+    assert_eq!(names(&with.unwanted), BTreeSet::new());
+}
+
+/// Kinds and names.
+fn names(documents: &str) -> BTreeSet<String> {
+    let documents = serde_yaml::Deserializer::from_str(documents);
+    let mut names = BTreeSet::new();
+    for document in documents {
+        let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+        // Definitions of others begin with a line between documents.
+        if !object.is_null() {
+            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let name = text(&object["metadata"]["name"]);
+            names.insert(format!("{} {name}", text(&object["kind"])));
+        }
+    }
+    names
 }
 
 fn storage_release() -> Release {

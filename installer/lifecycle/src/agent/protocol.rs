@@ -59,8 +59,8 @@ pub enum Request {
     },
     /// Puts signed certificates in place.
     InstallCertificates { signed: Vec<Signed> },
-    /// Applies objects to the API server of this control plane.
-    KubeApply { manifests: String },
+    /// Applies objects to the API server of this control plane, and then deletes those that are not wanted.
+    KubeApply { wanted: String, unwanted: String },
     /// Whether the API server of this host is ready.
     KubeReady,
     /// The state of the cluster; with the address of its DNS and a name to ask it for.

@@ -151,7 +151,7 @@ async fn answer(request: Request) -> Reply {
         Request::InstallCertificates { signed } => blocking(move || certificates::install(&signed))
             .await
             .map(|changed| Reply::Done { changed }),
-        Request::KubeApply { manifests } => match kube::apply(&manifests).await {
+        Request::KubeApply { wanted, unwanted } => match kube::apply(&wanted, &unwanted).await {
             Ok(changed) => Ok(Reply::Objects { changed }),
             Err(kube::ApplyError::Invalid(reason)) => Ok(Reply::Invalid { reason }),
             Err(kube::ApplyError::Failed(reason)) => Err(reason),

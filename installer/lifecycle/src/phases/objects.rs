@@ -40,13 +40,13 @@ async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(
         .values()
         .all(|machine| !machine.facts.name_servers.is_empty());
     let settings = settings::manifest_settings(&driver.cluster, &driver.release, &ca, site_dns);
-    let manifests = manifests::render(&settings, part).map_err(Failure::bug)?;
+    let objects = manifests::render(&settings, part).map_err(Failure::bug)?;
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(phase);
     let mut refused_since = None;
     loop {
         driver.drop_lost(phase);
-        let apply = async |session: &mut Session| session.kube_apply(manifests.clone()).await;
+        let apply = async |session: &mut Session| session.kube_apply(objects.clone()).await;
         let unanswered = match driver.ask(apply).await {
             Ok((_, changed)) => {
                 driver.changed += changed.len();

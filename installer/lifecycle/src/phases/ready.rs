@@ -110,7 +110,10 @@ async fn label(
     via: &str,
     nodes: &[ingot_cluster::Node],
 ) -> Result<(), Failure> {
-    let labels: String = nodes.iter().map(manifests::node).collect();
+    let labels = manifests::Objects {
+        wanted: nodes.iter().map(manifests::node).collect(),
+        ..manifests::Objects::default()
+    };
     let Some(machine) = driver.machines.get_mut(via) else {
         return Err(Failure::machine(format!("{via} is lost")));
     };

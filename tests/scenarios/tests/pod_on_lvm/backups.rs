@@ -93,6 +93,43 @@ pub fn only_what_has_changed_is_read(cluster: &Cluster<'_>, volumes: &Volumes<'_
     }
 }
 
+/// What the service consists of, and the rights that it needs.
+const PARTS: [(&str, &str); 8] = [
+    ("service", "storage-snapshot-metadata"),
+    ("secret", "storage-snapshot-metadata"),
+    ("clusterrole", "ingot:storage-snapshot-metadata"),
+    ("clusterrolebinding", "ingot:storage-snapshot-metadata"),
+    ("clusterrolebinding", "ingot:storage-agent:auth-delegator"),
+    ("role", "ingot:storage-agent"),
+    ("rolebinding", "ingot:storage-agent"),
+    ("snapshotmetadataservices", DRIVER),
+];
+
+/// Who takes the line out again finds nothing of the service any more.
+pub fn nothing_is_left_of_it_when_it_is_turned_off(cluster: &Cluster<'_>, worker: &Guest) {
+    let kubectl = cluster.kubectl();
+    let there = |(kind, name): &(&str, &str)| {
+        let words = ["-n", NAMESPACE, "get", "--ignore-not-found", kind, name];
+        !kubectl.ok(&words).is_empty()
+    };
+    assert!(PARTS.iter().all(there));
+    let yaml = std::fs::read_to_string(cluster.config()).expect("cluster.yaml");
+    let without = yaml.replace("  storage:\n    snapshotMetadata: true\n", "");
+    assert_ne!(without, yaml);
+    std::fs::write(cluster.config(), without).expect("cluster.yaml");
+    cluster.ingot(&["apply"]).succeeded();
+    let left: Vec<_> = PARTS.iter().filter(|part| there(part)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    wait::until("nobody listens", Duration::from_secs(120), || {
+        let listening = worker.run(&["ss", "-Hltn", "sport", "=", ":9810"]);
+        let listening = listening.map_err(|error| error.to_string())?;
+        match listening.stdout.is_empty() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&listening.stdout).into_owned()),
+        }
+    });
+}
+
 #[test]
 #[ignore = "what the story runs on the worker"]
 fn a_client_on_the_worker() {

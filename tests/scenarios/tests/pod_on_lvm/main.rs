@@ -150,6 +150,7 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
         "{devices}"
     );
     features::no_command_has_failed(&worker);
+    backups::nothing_is_left_of_it_when_it_is_turned_off(&cluster, &worker);
     cluster.applying_again_changes_nothing();
 }
 

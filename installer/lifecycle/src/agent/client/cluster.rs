@@ -4,17 +4,19 @@ use super::super::kube::ClusterStatus;
 use super::super::protocol::{Reply, Request};
 use super::{Session, unexpected};
 use crate::error::Failure;
+use crate::manifests::Objects;
 use crate::storage::join::Named;
-use crate::storage::objects::{self, Content, Objects, VolumeSnapshot};
+use crate::storage::objects::{self, Content, VolumeSnapshot};
 use std::net::IpAddr;
 
 impl Session {
-    /// Applies objects; returns those that changed.
+    /// Applies objects, and deletes those that are not wanted; returns those that changed.
     ///
     /// # Errors
     /// When the API server refuses or does not answer; an object that is wrong by itself is a bug.
-    pub async fn kube_apply(&mut self, manifests: String) -> Result<Vec<String>, Failure> {
-        match self.ask(&Request::KubeApply { manifests }).await? {
+    pub async fn kube_apply(&mut self, objects: Objects) -> Result<Vec<String>, Failure> {
+        let Objects { wanted, unwanted } = objects;
+        match self.ask(&Request::KubeApply { wanted, unwanted }).await? {
             Reply::Objects { changed } => Ok(changed),
             other => Err(unexpected(&other)),
         }
@@ -46,7 +48,7 @@ impl Session {
     ///
     /// # Errors
     /// When the API server of the host does not answer.
-    pub async fn storage(&mut self) -> Result<Objects, Failure> {
+    pub async fn storage(&mut self) -> Result<objects::Objects, Failure> {
         match self.ask(&Request::Storage).await? {
             Reply::Storage { answer } => Ok(answer.into()),
             other => Err(unexpected(&other)),

@@ -1,10 +1,10 @@
-//! Applies objects, and tells refusals apart: an object that is wrong, and an API server that is not
-//! ready for it.
+//! Applies objects and deletes others, and tells refusals apart: an object that is wrong, and an API
+//! server that is not ready for it.
 
 use super::{client, words};
 use futures::{StreamExt, stream};
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind, Status, TypeMeta};
 use serde::Deserialize;
 
@@ -59,43 +59,55 @@ fn malformed(error: &dyn std::fmt::Display) -> ApplyError {
     ApplyError::Invalid(format!("a manifest is not valid: {error}"))
 }
 
-/// Applies all objects of `manifests` (YAML documents); returns those that were created or changed.
+/// Applies all objects of `wanted` (YAML documents), then deletes those of `unwanted`; returns those that
+/// were created, changed or deleted.
 ///
 /// # Errors
 /// All objects of the first rank in which the API server refuses one.
-pub async fn apply(manifests: &str) -> Result<Vec<String>, ApplyError> {
+pub async fn apply(wanted: &str, unwanted: &str) -> Result<Vec<String>, ApplyError> {
     let client = client().await.map_err(ApplyError::Failed)?;
-    let mut objects: Vec<DynamicObject> = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(manifests) {
+    let (mut wanted, unwanted) = (objects(wanted)?, objects(unwanted)?);
+    // Objects in a namespace, and objects of a kind, are refused until it is there.
+    wanted.sort_by_key(rank);
+    let mut changed = Vec::new();
+    for batch in wanted.chunk_by(|a, b| rank(a) == rank(b)) {
+        let batch = batch.iter().cloned();
+        changed.extend(all(batch.map(|object| apply_one(&client, object))).await?);
+    }
+    // When what used them is gone, or has been told to go.
+    changed.extend(all(unwanted.iter().map(|object| delete_one(&client, object))).await?);
+    changed.sort();
+    Ok(changed)
+}
+
+fn objects(documents: &str) -> Result<Vec<DynamicObject>, ApplyError> {
+    let mut objects = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(documents) {
         let value = serde_json::Value::deserialize(document).map_err(|e| malformed(&e))?;
         if !value.is_null() {
             objects.push(serde_json::from_value(value).map_err(|e| malformed(&e))?);
         }
     }
-    // Objects in a namespace, and objects of a kind, are refused until it is there.
-    objects.sort_by_key(rank);
-    let mut changed = Vec::new();
-    for batch in objects.chunk_by(|a, b| rank(a) == rank(b)) {
-        // Each is waited for, whatever became of the others: an API server whose client turns away in
-        // the middle of a request may leave half of it done.
-        let applied: Vec<Result<Option<String>, ApplyError>> = stream::iter(batch.to_vec())
-            .map(|object| apply_one(&client, object))
-            .buffer_unordered(8)
-            .collect()
-            .await;
-        let mut refusals = Vec::new();
-        for one in applied {
-            match one {
-                Ok(name) => changed.extend(name),
-                Err(refusal) => refusals.push(refusal),
-            }
-        }
-        if !refusals.is_empty() {
-            return Err(together(&refusals));
+    Ok(objects)
+}
+
+/// Some at a time; the names of those that changed. Each is waited for, whatever became of the others: an
+/// API server whose client turns away in the middle of a request may leave half of it done.
+async fn all(
+    requests: impl Iterator<Item = impl Future<Output = Result<Option<String>, ApplyError>>>,
+) -> Result<Vec<String>, ApplyError> {
+    let answers: Vec<_> = stream::iter(requests).buffer_unordered(8).collect().await;
+    let (mut changed, mut refusals) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(name) => changed.extend(name),
+            Err(refusal) => refusals.push(refusal),
         }
     }
-    changed.sort();
-    Ok(changed)
+    match refusals.is_empty() {
+        true => Ok(changed),
+        false => Err(together(&refusals)),
+    }
 }
 
 /// What comes first: namespaces, then definitions of kinds.
@@ -107,7 +119,11 @@ fn rank(object: &DynamicObject) -> u8 {
     }
 }
 
-async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<String>, ApplyError> {
+/// An object in words, its name, and where it is.
+fn place(
+    client: &Client,
+    object: &DynamicObject,
+) -> Result<(String, String, Api<DynamicObject>), ApplyError> {
     let types = object.types.clone().unwrap_or(TypeMeta {
         api_version: String::new(),
         kind: String::new(),
@@ -117,10 +133,15 @@ async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<Stri
     let gvk = GroupVersionKind::try_from(&types)
         .map_err(|error| ApplyError::Invalid(format!("{what}: {error}")))?;
     let resource = ApiResource::from_gvk(&gvk);
-    let api: Api<DynamicObject> = match &object.metadata.namespace {
+    let api = match &object.metadata.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };
+    Ok((what, name, api))
+}
+
+async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<String>, ApplyError> {
+    let (what, name, api) = place(client, &object)?;
     let refused = |error| refusal(&what, &error);
     let before = api.get_opt(&name).await.map_err(refused)?;
     let params = PatchParams::apply(MANAGER).force();
@@ -130,6 +151,15 @@ async fn apply_one(client: &Client, object: DynamicObject) -> Result<Option<Stri
         .map_err(refused)?;
     let same = before.is_some_and(|before| content(before) == content(after));
     Ok((!same).then_some(what))
+}
+
+async fn delete_one(client: &Client, object: &DynamicObject) -> Result<Option<String>, ApplyError> {
+    let (what, name, api) = place(client, object)?;
+    match api.delete(&name, &DeleteParams::background()).await {
+        Ok(_) => Ok(Some(what)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        Err(error) => Err(refusal(&format!("to delete {what}"), &error)),
+    }
 }
 
 /// What an object says, without what the API server and controllers note on it meanwhile.
