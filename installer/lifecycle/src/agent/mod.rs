@@ -19,6 +19,7 @@ pub mod reset;
 pub mod serve;
 pub mod states;
 pub mod storage;
+pub mod sysctl;
 
 pub use client::Session;
 pub use serve::serve;
