@@ -13,6 +13,7 @@ pub mod kube;
 pub mod kubelet;
 pub mod lease;
 mod mistake;
+pub mod pod_path;
 pub mod protocol;
 pub mod reach;
 pub mod reset;
