@@ -61,10 +61,20 @@ func checkSettings(in io.Reader, out io.Writer) error {
 		return err
 	}
 	sort.SliceStable(found, func(i, j int) bool { return found[i].Setting < found[j].Setting })
-	if found == nil {
-		found = []finding{}
+	return json.NewEncoder(out).Encode(answer{FormatVersion: 1, Findings: distinct(found)})
+}
+
+// distinct leaves out what was said before.
+func distinct(found []finding) []finding {
+	all := []finding{}
+	seen := map[finding]bool{}
+	for _, one := range found {
+		if !seen[one] {
+			seen[one] = true
+			all = append(all, one)
+		}
 	}
-	return json.NewEncoder(out).Encode(answer{FormatVersion: 1, Findings: found})
+	return all
 }
 
 func runCheckSettings() int {

@@ -42,16 +42,36 @@ func checkKubelet(asked question) ([]finding, error) {
 			found = append(found, finding{Setting: at, Message: message, Refused: true})
 		}
 	}
+	// Gates first: setting defaults ends the program where one is unknown.
+	overrides := map[string]json.RawMessage{}
+	for name, value := range asked.Overrides {
+		overrides[name] = value
+	}
+	if given, ok := overrides["featureGates"]; ok {
+		delete(overrides, "featureGates")
+		var wanted map[string]bool
+		if err := json.Unmarshal(given, &wanted); err != nil {
+			refuse("featureGates", err)
+		}
+		for gate, on := range wanted {
+			if err := utilfeature.DefaultMutableFeatureGate.DeepCopy().SetFromMap(map[string]bool{gate: on}); err != nil {
+				refuse("featureGates."+gate, err)
+				delete(wanted, gate)
+			}
+		}
+		if len(wanted) > 0 {
+			if overrides["featureGates"], err = json.Marshal(wanted); err != nil {
+				return nil, err
+			}
+		}
+	}
 	// One field after the other, since the decoder stops at the first it cannot read. What it does not know
 	// the kubelet itself would pass over without a word in a file of its drop-in directory.
 	good := document(nil)
-	for _, name := range names {
-		text, err := json.Marshal(document(map[string]json.RawMessage{name: asked.Overrides[name]}))
-		if err != nil {
-			return nil, err
-		}
-		if _, _, err := codecs.UniversalDecoder().Decode(text, nil, nil); err == nil {
-			good[name] = asked.Overrides[name]
+	for _, name := range sortedNames(overrides) {
+		err := decodes(codecs, document(map[string]json.RawMessage{name: overrides[name]}))
+		if err == nil {
+			good[name] = overrides[name]
 		} else if strict, ok := runtime.AsStrictDecodingError(err); ok {
 			refuse(name, strict.Errors()...)
 		} else {
@@ -66,12 +86,12 @@ func checkKubelet(asked question) ([]finding, error) {
 	}
 
 	gates := utilfeature.DefaultMutableFeatureGate
-	for gate, on := range config.FeatureGates {
-		if err := gates.SetFromMap(map[string]bool{gate: on}); err != nil {
-			refuse("featureGates."+gate, err)
-			delete(config.FeatureGates, gate)
-		}
+	if err := gates.SetFromMap(config.FeatureGates); err != nil {
+		refuse("featureGates", err)
+		config.FeatureGates = nil
 	}
+	// Which version of control groups there is, is the host's; this may be another machine.
+	config.FailCgroupV1 = false
 	for _, err := range logsapi.Validate(&config.Logging, gates, field.NewPath("logging")) {
 		refuse("", err)
 	}
@@ -80,6 +100,22 @@ func checkKubelet(asked question) ([]finding, error) {
 	}
 	startChecks(config, refuse)
 	return found, nil
+}
+
+// decodes says whether a document is one of the kubelet's, in the decoder's words.
+func decodes(codecs *serializer.CodecFactory, document map[string]json.RawMessage) (err error) {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	// Setting defaults may panic.
+	defer func() {
+		if said := recover(); said != nil {
+			err = fmt.Errorf("%v", said)
+		}
+	}()
+	_, _, err = codecs.UniversalDecoder().Decode(text, nil, nil)
+	return err
 }
 
 // startChecks are those the kubelet makes while it starts, after its validation.
