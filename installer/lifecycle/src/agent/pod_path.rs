@@ -6,6 +6,7 @@
 //! count. Only these two interfaces forward. Everything is gone with the threads that hold the namespaces, also
 //! where the agent is killed. Never runs where the pod network is there already.
 
+use crate::paths;
 use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -43,6 +44,8 @@ pub struct PodPath {
 pub struct Blocked {
     /// From where to where.
     pub way: String,
+    /// The port of the node, where the way leads to one.
+    pub port: Option<u16>,
     /// What happened.
     pub reason: String,
 }
@@ -53,15 +56,15 @@ impl PodPath {
     }
 }
 
-/// The ways that are blocked; none where the pod network is there already.
+/// The ways that are blocked; none where the pod network is there already, or an installation has begun.
 ///
 /// # Errors
 /// When it cannot be tried.
 pub fn blocked(path: &PodPath) -> Result<Vec<Blocked>, String> {
-    if INTERFACES
-        .iter()
-        .any(|name| Path::new("/sys/class/net").join(name).exists())
-    {
+    // Where an installation was interrupted, flannel and containerd may be about to make the real ones.
+    let begun = Path::new(paths::JOURNAL).exists();
+    let there = |name: &&str| Path::new("/sys/class/net").join(name).exists();
+    if begun || INTERFACES.iter().any(there) {
         return Ok(Vec::new());
     }
     let pod = Room::open(INTERFACES[0], path.address(1), path.address(2))?;
@@ -88,20 +91,21 @@ pub fn blocked(path: &PodPath) -> Result<Vec<Blocked>, String> {
             echo(near)
         }),
     ];
+    let mut of_the_node = Vec::new();
     for port in path.ports.clone() {
         let way = format!("from a pod to TCP port {port} of the node");
-        tried.push(pod.start(way, move || connect(node, port)));
+        of_the_node.push((port, pod.start(way, move || connect(node, port))));
     }
     let (done, result) = channel();
     thread::spawn(move || done.send(connect(near, TCP)));
     tried.push(("from the node to a pod".into(), result));
+    let tried = tried.into_iter().map(|one| (None, one));
+    let of_the_node = of_the_node.into_iter().map(|(port, one)| (Some(port), one));
     let mut found = Vec::new();
-    for (way, result) in tried {
+    for (port, (way, result)) in tried.chain(of_the_node) {
         if let Ok(Err(error)) = result.recv() {
-            found.push(Blocked {
-                way,
-                reason: words(&error),
-            });
+            let reason = words(&error);
+            found.push(Blocked { way, port, reason });
         }
     }
     over.store(true, Ordering::Relaxed);

@@ -26,7 +26,7 @@ pub const PATH_MTU: Check = Check {
 /// Whether the host forwards packets of pods.
 pub const FORWARDING: Check = Check {
     name: "forwarding",
-    how: "on every new host two network namespaces stand in for a pod (behind `cni0`) and for the pods of other nodes (behind `flannel.1`), with addresses of the pod range; packets go from each to the other, from the pod to the kubelet and the API server of the host, and from the host to the pod",
+    how: "on every host where nothing was installed yet two network namespaces stand in for a pod (behind `cni0`) and for the pods of other nodes (behind `flannel.1`), with addresses of the pod range; packets go from each to the other, from the pod to the kubelet and the API server of the host, and from the host to the pod",
     consequence: "pods reach neither pods of other nodes, nor Services, nor the API server: CoreDNS never becomes ready",
     remedy: "let the firewall forward everything from and to the pod range (`cni0`, `flannel.1`), and let pods reach ports 6443 and 10250 of nodes",
     weight: Weight::Errors,

@@ -36,6 +36,17 @@ fn locked<T>(all: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What one host found out.
+struct Tried {
+    name: String,
+    node: Node,
+    facts: Facts,
+    /// Of other hosts.
+    unreached: Vec<(IpAddr, Port, String)>,
+    /// On itself; the words of what kept it from trying.
+    blocked: Result<Vec<Blocked>, String>,
+}
+
 /// Every fresh host listens on the ports the cluster will use, tries the way of a pod's packets, and every host
 /// tries every other. Of what runs on members, fresh hosts try what others must reach.
 pub(super) async fn tried(driver: &mut Driver) -> Vec<Finding> {
@@ -43,7 +54,7 @@ pub(super) async fn tried(driver: &mut Driver) -> Vec<Finding> {
         return Vec::new();
     }
     let peers = opened(driver).await;
-    let found = Mutex::new(Vec::new());
+    let tried = Mutex::new(Vec::new());
     let cluster = driver.cluster.clone();
     driver
         .each(
@@ -53,10 +64,13 @@ pub(super) async fn tried(driver: &mut Driver) -> Vec<Finding> {
                 let own = machine.node.name.to_string();
                 let member = !fresh(machine);
                 let own_mtu = mtu(&machine.node, &machine.facts);
-                if !member {
-                    let finding = forwarding(&cluster, machine).await;
-                    locked(&found).extend(finding);
-                }
+                let blocked = match pod_path(&cluster, &machine.node).filter(|_| !member) {
+                    None => Ok(Vec::new()),
+                    Some(path) => match machine.session.blocked(path).await {
+                        Ok(blocked) => Ok(blocked),
+                        Err(failure) => Err(failure.to_string()),
+                    },
+                };
                 let mut asked: Vec<(IpAddr, Port)> = Vec::new();
                 for peer in &peers {
                     if peer.name == own || (peer.member && member) {
@@ -70,11 +84,17 @@ pub(super) async fn tried(driver: &mut Driver) -> Vec<Finding> {
                         asked.push((peer.address, Port::Full { port, bytes }));
                     }
                 }
-                if asked.is_empty() {
-                    return Ok(0);
-                }
-                let unreached = machine.session.unreached(asked).await?;
-                locked(&found).extend(findings(&own, &unreached));
+                let unreached = match asked.is_empty() {
+                    true => Vec::new(),
+                    false => machine.session.unreached(asked).await?,
+                };
+                locked(&tried).push(Tried {
+                    name: own,
+                    node: machine.node.clone(),
+                    facts: machine.facts.clone(),
+                    unreached,
+                    blocked,
+                });
                 Ok(0)
             },
         )
@@ -86,7 +106,45 @@ pub(super) async fn tried(driver: &mut Driver) -> Vec<Finding> {
             async |machine| machine.session.listen(Vec::new()).await.map(|_| 0),
         )
         .await;
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let tried = tried.into_inner().unwrap_or_else(PoisonError::into_inner);
+    judged(&cluster, &tried)
+}
+
+/// A port that other nodes do not reach is closed to pods as well; that is one finding and not two.
+fn judged(cluster: &Cluster, tried: &[Tried]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for host in tried {
+        found.extend(findings(&host.name, &host.unreached));
+        let closed = |port: u16| {
+            let at = (host.node.address, Port::Tcp(port));
+            let of = |one: &Tried| {
+                one.unreached
+                    .iter()
+                    .any(|(address, port, _)| (*address, *port) == at)
+            };
+            tried.iter().any(of)
+        };
+        match &host.blocked {
+            Ok(blocked) => {
+                let blocked: Vec<&Blocked> = blocked
+                    .iter()
+                    .filter(|one| !one.port.is_some_and(closed))
+                    .collect();
+                if !blocked.is_empty() {
+                    let text = blocked_words(cluster, &host.facts, &blocked);
+                    found.push(FORWARDING.finding(&host.name, Severity::Error, text));
+                }
+            }
+            Err(reason) => {
+                let text = format!(
+                    "whether its firewall lets packets of pods through cannot be tried ({reason}); if CoreDNS does not become ready, look at its rules for {}",
+                    cluster.network.pod_cidr
+                );
+                found.push(FORWARDING.finding(&host.name, Severity::Warning, text));
+            }
+        }
+    }
+    found
 }
 
 async fn opened(driver: &mut Driver) -> Vec<Peer> {
@@ -148,26 +206,6 @@ fn findings(own: &str, unreached: &[(IpAddr, Port, String)]) -> Vec<Finding> {
     unreached.iter().filter_map(finding).collect()
 }
 
-/// Whether packets of pods get through a host.
-async fn forwarding(cluster: &Cluster, machine: &mut Machine) -> Option<Finding> {
-    let path = pod_path(cluster, &machine.node)?;
-    let name = machine.node.name.to_string();
-    match machine.session.blocked(path).await {
-        Ok(blocked) if blocked.is_empty() => None,
-        Ok(blocked) => {
-            let text = blocked_words(cluster, &machine.facts, &blocked);
-            Some(FORWARDING.finding(&name, Severity::Error, text))
-        }
-        Err(failure) => {
-            let text = format!(
-                "whether its firewall lets packets of pods through cannot be tried ({failure}); if CoreDNS does not become ready, look at its rules for {}",
-                cluster.network.pod_cidr
-            );
-            Some(FORWARDING.finding(&name, Severity::Warning, text))
-        }
-    }
-}
-
 /// The last eight addresses of the pod range; no node has them before all others are given.
 fn pod_path(cluster: &Cluster, node: &Node) -> Option<PodPath> {
     let range: Cidr = cluster.network.pod_cidr;
@@ -187,7 +225,7 @@ fn pod_path(cluster: &Cluster, node: &Node) -> Option<PodPath> {
     })
 }
 
-fn blocked_words(cluster: &Cluster, facts: &Facts, blocked: &[Blocked]) -> String {
+fn blocked_words(cluster: &Cluster, facts: &Facts, blocked: &[&Blocked]) -> String {
     let range = cluster.network.pod_cidr;
     let ways: Vec<String> = blocked
         .iter()
@@ -218,6 +256,58 @@ fn blocked_words(cluster: &Cluster, facts: &Facts, blocked: &[Blocked]) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A port that is closed to all is closed to pods: told once, with the port.
+    #[test]
+    fn a_port_that_nobody_reaches_is_not_told_again_for_pods() {
+        let text = "apiVersion: ingot.dev/v1alpha1\nkind: Cluster\nmetadata: { name: site }\nspec:\n  ssh: { agent: true }\n  nodes:\n    - { name: cp1, address: 10.0.0.1, roles: [control-plane] }\n    - { name: w1, address: 10.0.0.2, roles: [worker] }\n";
+        let cluster =
+            ingot_cluster::load("cluster.yaml", text, &ingot_cluster::FakeFiles::default())
+                .unwrap_or_else(|findings| panic!("{findings}"))
+                .cluster;
+        let to_port = |port: u16| Blocked {
+            way: format!("from a pod to TCP port {port} of the node"),
+            port: Some(port),
+            reason: "no answer within 2 s".into(),
+        };
+        let host = |index: usize, unreached, blocked| Tried {
+            name: cluster.nodes[index].name.to_string(),
+            node: cluster.nodes[index].clone(),
+            facts: Facts::default(),
+            unreached,
+            blocked,
+        };
+        let lost = |port| {
+            (
+                cluster.nodes[1].address,
+                Port::Tcp(port),
+                "no answer within 3 s".to_owned(),
+            )
+        };
+        let checks = |tried: &[Tried]| {
+            let found = judged(&cluster, tried);
+            found
+                .iter()
+                .map(|finding| finding.check)
+                .collect::<Vec<_>>()
+        };
+        let closed = [
+            host(0, vec![lost(10250)], Ok(Vec::new())),
+            host(1, Vec::new(), Ok(vec![to_port(10250)])),
+        ];
+        assert_eq!(checks(&closed), ["reachability"]);
+        let closed_to_pods = [
+            host(0, Vec::new(), Ok(Vec::new())),
+            host(1, Vec::new(), Ok(vec![to_port(10250)])),
+        ];
+        assert_eq!(checks(&closed_to_pods), ["forwarding"]);
+        let untried = [host(0, Vec::new(), Err("no `ip`".into()))];
+        let found = judged(&cluster, &untried);
+        assert_eq!(
+            (found[0].check, found[0].severity),
+            ("forwarding", Severity::Warning)
+        );
+    }
 
     #[test]
     fn the_size_of_packets_is_told_only_where_small_ones_arrive() {
