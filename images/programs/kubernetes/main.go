@@ -4,6 +4,8 @@
 // The five share most of their code. Apart they are 430 MB, together a third of that, which a
 // site without internet carries, every server stores, and its page cache holds, once. Each
 // case below is what the main function of that program upstream does, and nothing more.
+//
+// Started as check-settings it serves nothing: it says what the components would say of settings.
 package main
 
 import (
@@ -39,6 +41,8 @@ func main() {
 		command = proxy.NewProxyCommand()
 	case "kubelet":
 		command = kubelet.NewKubeletCommand(context.Background())
+	case "check-settings":
+		os.Exit(runCheckSettings())
 	default:
 		fmt.Fprintf(os.Stderr, "%s: start this program as kube-apiserver, kube-controller-manager, "+
 			"kube-scheduler, kube-proxy or kubelet\n", name)

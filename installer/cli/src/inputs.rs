@@ -1,7 +1,7 @@
 //! What commands are given: cluster.yaml, the bundle, the keys that may have signed it.
 
 use ingot_bundle::{Bundle, TrustedKeys, VerifiedBundle};
-use ingot_cluster::Cluster;
+use ingot_cluster::{Cluster, Places};
 use ingot_lifecycle::error::chain;
 use ingot_lifecycle::{Failure, FailureKind};
 use std::path::PathBuf;
@@ -35,11 +35,11 @@ fn input(error: &(dyn std::error::Error + 'static)) -> Failure {
 }
 
 impl ClusterInput {
-    /// Reads and validates the description; warnings go to standard error.
+    /// Reads and validates the description, and tells where its fields stand; warnings go to standard error.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once.
-    pub fn load(&self) -> Result<Cluster, Failure> {
+    pub fn load(&self) -> Result<(Cluster, Places), Failure> {
         let name = self.config.display().to_string();
         let text = std::fs::read(&self.config).map_err(|error| {
             Failure::text(FailureKind::Input, format!("cannot read {name}: {error}"))
@@ -54,7 +54,7 @@ impl ClusterInput {
         cluster.read_authorities().map_err(|wrong| {
             Failure::text(FailureKind::Input, format!("{name}: {}", wrong.join("\n")))
         })?;
-        Ok(cluster)
+        Ok((cluster, loaded.places))
     }
 }
 

@@ -96,52 +96,42 @@ impl fmt::Display for Findings {
 
 impl std::error::Error for Findings {}
 
+impl FromIterator<Finding> for Findings {
+    /// Sorted by place.
+    fn from_iter<I: IntoIterator<Item = Finding>>(findings: I) -> Self {
+        let mut all: Vec<Finding> = findings.into_iter().collect();
+        all.sort_by(|a, b| (a.mark, a.severity, &a.what).cmp(&(b.mark, b.severity, &b.what)));
+        Self(all)
+    }
+}
+
 /// Where the key and the value of one field are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Marks {
     key: Mark,
     value: Mark,
 }
 
-/// Collects findings while a file is read, and knows where each field of it stands.
-///
-/// Fields are named by their place, such as `spec.nodes[2].address`.
-pub(crate) struct Report {
-    file: String,
-    findings: Vec<Finding>,
-    marks: BTreeMap<String, Marks>,
-    broken: Vec<String>,
+/// Whether a finding is about the name of a field or about what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The name.
+    Key,
+    /// What it holds.
+    Value,
 }
 
-impl Report {
-    pub(crate) fn new(file: &str) -> Self {
-        Self {
-            file: file.into(),
-            findings: Vec::new(),
-            marks: BTreeMap::new(),
-            broken: Vec::new(),
-        }
-    }
+/// Where each field of a cluster.yaml stands: for findings of those who know more of its values than
+/// this crate does, such as the programs that are given them.
+///
+/// Fields are named by their place, such as `spec.nodes[2].address`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    file: String,
+    marks: BTreeMap<String, Marks>,
+}
 
-    /// Remembers where a field is.
-    pub(crate) fn locate(&mut self, place: &str, key: Mark, value: Mark) {
-        self.marks.insert(place.into(), Marks { key, value });
-    }
-
-    /// Remembers that the value at `place` could not be used, so that no conclusion is drawn from its absence.
-    pub(crate) fn broken(&mut self, place: &str) {
-        self.broken.push(place.into());
-    }
-
-    /// Whether something at or below `place` could not be used.
-    pub(crate) fn is_broken(&self, place: &str) -> bool {
-        self.broken.iter().any(|broken| {
-            broken
-                .strip_prefix(place)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
-    }
-
+impl Places {
     fn marks(&self, place: &str) -> Marks {
         let mut place = place;
         loop {
@@ -160,15 +150,76 @@ impl Report {
         }
     }
 
+    /// A finding about the field at `place`, or else about what contains it.
+    pub fn finding(
+        &self,
+        (place, part): (&str, Part),
+        severity: Severity,
+        what: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Finding {
+        let marks = self.marks(place);
+        Finding {
+            file: self.file.clone(),
+            mark: match part {
+                Part::Key => marks.key,
+                Part::Value => marks.value,
+            },
+            severity,
+            what: what.into(),
+            next: next.into(),
+        }
+    }
+}
+
+/// Collects findings while a file is read, and knows where each field of it stands.
+///
+/// Fields are named by their place, such as `spec.nodes[2].address`.
+pub(crate) struct Report {
+    places: Places,
+    findings: Vec<Finding>,
+    broken: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(file: &str) -> Self {
+        Self {
+            places: Places {
+                file: file.into(),
+                marks: BTreeMap::new(),
+            },
+            findings: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// Remembers where a field is.
+    pub(crate) fn locate(&mut self, place: &str, key: Mark, value: Mark) {
+        self.places.marks.insert(place.into(), Marks { key, value });
+    }
+
+    /// Remembers that the value at `place` could not be used, so that no conclusion is drawn from its absence.
+    pub(crate) fn broken(&mut self, place: &str) {
+        self.broken.push(place.into());
+    }
+
+    /// Whether something at or below `place` could not be used.
+    pub(crate) fn is_broken(&self, place: &str) -> bool {
+        self.broken.iter().any(|broken| {
+            broken
+                .strip_prefix(place)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
     /// Where the value at `place` is, or else what contains it.
     pub(crate) fn value_mark(&self, place: &str) -> Mark {
-        self.marks(place).value
+        self.places.marks(place).value
     }
 
     fn push(&mut self, severity: Severity, mark: Mark, what: String, next: String) {
-        let file = self.file.clone();
         let finding = Finding {
-            file,
+            file: self.places.file.clone(),
             mark,
             severity,
             what,
@@ -193,7 +244,7 @@ impl Report {
     pub(crate) fn error(&mut self, place: &str, what: impl Into<String>, next: impl Into<String>) {
         self.push(
             Severity::Error,
-            self.marks(place).value,
+            self.places.marks(place).value,
             what.into(),
             next.into(),
         );
@@ -208,7 +259,7 @@ impl Report {
     ) {
         self.push(
             Severity::Error,
-            self.marks(place).key,
+            self.places.marks(place).key,
             what.into(),
             next.into(),
         );
@@ -218,7 +269,7 @@ impl Report {
     pub(crate) fn warn(&mut self, place: &str, what: impl Into<String>, next: impl Into<String>) {
         self.push(
             Severity::Warning,
-            self.marks(place).value,
+            self.places.marks(place).value,
             what.into(),
             next.into(),
         );
@@ -232,14 +283,13 @@ impl Report {
     }
 
     /// All findings, sorted by place.
-    pub(crate) fn into_findings(mut self) -> Findings {
-        self.findings
-            .sort_by(|a, b| (a.mark, a.severity, &a.what).cmp(&(b.mark, b.severity, &b.what)));
-        Findings(self.findings)
+    pub(crate) fn into_findings(self) -> Findings {
+        self.findings.into_iter().collect()
     }
 
-    /// The warnings of a file without errors, sorted by place.
-    pub(crate) fn into_warnings(self) -> Vec<Finding> {
-        self.into_findings().0
+    /// The warnings of a file without errors, sorted by place, and where its fields stand.
+    pub(crate) fn into_warnings(self) -> (Vec<Finding>, Places) {
+        let findings: Findings = self.findings.into_iter().collect();
+        (findings.0, self.places)
     }
 }

@@ -20,7 +20,7 @@ pub mod spec;
 mod tree;
 
 pub use files::{FakeFiles, FileProbe, FileStatus, RealFiles};
-pub use finding::{Finding, Findings, Mark, Severity};
+pub use finding::{Finding, Findings, Mark, Part, Places, Severity};
 pub use load::{Loaded, load, load_bytes};
 pub use model::*;
 pub use reference::reference;

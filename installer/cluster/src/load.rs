@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::files::FileProbe;
-use crate::finding::{Finding, Findings, Mark, Report};
+use crate::finding::{Finding, Findings, Mark, Places, Report};
 use crate::model::Cluster;
 use crate::parse::parse;
 use crate::schema::schema;
@@ -17,6 +17,8 @@ pub struct Loaded {
     pub cluster: Cluster,
     /// What the user should know, sorted by place.
     pub warnings: Vec<Finding>,
+    /// Where its fields stand.
+    pub places: Places,
 }
 
 /// Reads and checks a cluster.yaml. `file_name` is how the user named it: it begins every finding,
@@ -33,10 +35,14 @@ pub fn load(file_name: &str, text: &str, files: &dyn FileProbe) -> Result<Loaded
         &mut report,
     );
     match cluster {
-        Some(cluster) if !report.failed() => Ok(Loaded {
-            cluster,
-            warnings: report.into_warnings(),
-        }),
+        Some(cluster) if !report.failed() => {
+            let (warnings, places) = report.into_warnings();
+            Ok(Loaded {
+                cluster,
+                warnings,
+                places,
+            })
+        }
         _ => {
             if !report.failed() {
                 // A rule gave nothing back and did not say why: ours to mend, never the user's.

@@ -125,7 +125,9 @@ fn accepted_files_become_clusters() {
     for (path, expected) in accepted() {
         let text = std::fs::read_to_string(&path).unwrap();
         match load("cluster.yaml", &text, &files) {
-            Ok(Loaded { cluster, warnings }) => {
+            Ok(Loaded {
+                cluster, warnings, ..
+            }) => {
                 let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
                 let value = serde_json::json!({ "cluster": cluster, "warnings": warnings });
                 let found = format!(

@@ -43,8 +43,14 @@ pub struct Facts {
     pub listening: BTreeMap<u16, String>,
     /// Seconds since 1970 when the facts were gathered.
     pub clock: f64,
-    /// Addresses -> interface and MTU.
+    /// What the installer's clock showed when it asked for the facts and when it had them.
+    pub installer_clock: Option<[f64; 2]>,
+    /// Addresses -> interface, prefix and MTU.
     pub addresses: BTreeMap<IpAddr, Interface>,
+    /// Routes of IPv4 in all tables, but for those of single addresses of the host itself.
+    pub routes: Vec<Route>,
+    /// Where the installation comes from: the other end of the SSH connection.
+    pub administrator: Option<IpAddr>,
     /// File systems the kernel knows.
     pub filesystems: Vec<String>,
     /// Kernel features found: `overlay`, `br_netfilter`, `nf_tables`, `vxlan`.
@@ -55,6 +61,26 @@ pub struct Facts {
     pub resolv_conf: String,
     /// Its name servers.
     pub name_servers: Vec<String>,
+    /// Whether /etc/resolv.conf names a server of this host only, and no file with the real ones was found.
+    pub only_local_dns: bool,
+    /// Proxy variables that services are given -> who gives them.
+    pub proxies: BTreeMap<String, String>,
+    /// Lines of others that set kernel settings we need.
+    pub sysctl_lines: Vec<SettingLine>,
+    /// What turns swap on again at the next boot, beside /etc/fstab.
+    pub swap_at_boot: Vec<String>,
+    /// The file systems of the directories that are filled.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Whether SELinux is enforcing.
+    pub selinux_enforcing: bool,
+    /// Whether AppArmor is on and its parser missing, which containerd loads profiles with.
+    pub apparmor_without_parser: bool,
+    /// Instances of inotify that root may have, and has.
+    pub inotify: Inotify,
+    /// Files beside our units that change them.
+    pub drop_ins: Vec<String>,
+    /// Firewall services that are active.
+    pub firewalls: Vec<String>,
     /// Signs of a foreign Kubernetes or container runtime.
     pub foreign: Vec<String>,
     /// The cluster this host belongs to, if it was installed before.
@@ -86,7 +112,10 @@ impl Default for Facts {
             swap: Vec::new(),
             listening: BTreeMap::new(),
             clock: 0.0,
+            installer_clock: None,
             addresses: BTreeMap::new(),
+            routes: Vec::new(),
+            administrator: None,
             filesystems: vec!["overlay".into()],
             features: ["overlay", "br_netfilter", "nf_tables", "vxlan"]
                 .map(Into::into)
@@ -94,6 +123,16 @@ impl Default for Facts {
             resolves_own_name: true,
             resolv_conf: String::new(),
             name_servers: Vec::new(),
+            only_local_dns: false,
+            proxies: BTreeMap::new(),
+            sysctl_lines: Vec::new(),
+            swap_at_boot: Vec::new(),
+            volumes: BTreeMap::new(),
+            selinux_enforcing: false,
+            apparmor_without_parser: false,
+            inotify: Inotify::default(),
+            drop_ins: Vec::new(),
+            firewalls: Vec::new(),
             foreign: Vec::new(),
             membership: None,
             fsync_p99_ms: None,
@@ -108,6 +147,72 @@ pub struct Interface {
     pub name: String,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// Length of the prefix of the network that is reached through it.
+    #[serde(default)]
+    pub prefix: u8,
+}
+
+/// A route.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Route {
+    /// Where it leads: a range, or `default`.
+    pub destination: String,
+    /// Through which interface.
+    pub device: String,
+    /// Through whom, unless it is reached directly.
+    pub gateway: Option<IpAddr>,
+    /// Of two to the same destination, the lower wins.
+    pub metric: u32,
+}
+
+/// A line of a file that sets a kernel setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingLine {
+    /// The file.
+    pub file: String,
+    /// The line, from one.
+    pub line: usize,
+    /// The dotted name.
+    pub key: String,
+    /// The value.
+    pub value: String,
+}
+
+/// The file system a directory is on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Volume {
+    /// Where it is mounted.
+    pub mounted_at: String,
+    /// Free bytes.
+    pub free: u64,
+    /// Files that can still be made; none where the file system does not count them.
+    pub inodes_free: Option<u64>,
+    /// Whether programs on it may not be started.
+    pub noexec: bool,
+}
+
+/// Instances of inotify.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Inotify {
+    /// How many one user may have.
+    pub limit: u64,
+    /// How many root has.
+    pub used: u64,
+    /// Whether the limit can be raised.
+    pub can_be_raised: bool,
+}
+
+impl Default for Inotify {
+    fn default() -> Self {
+        Self {
+            limit: 128,
+            used: 0,
+            can_be_raised: true,
+        }
+    }
 }
 
 /// Which cluster a host belongs to.

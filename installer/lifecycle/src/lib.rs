@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod facts;
 pub mod manifests;
+pub mod overrides;
 pub mod paths;
 pub mod phases;
 pub mod pki;

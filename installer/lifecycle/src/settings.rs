@@ -52,6 +52,33 @@ impl Release {
     }
 }
 
+/// Variables that no service of ours takes from the host. A manager of services hands its own environment to
+/// each of them (systemd-system.conf(5), `DefaultEnvironment=`), and a unit's drop-ins add to it: a proxy of the
+/// site would be asked for what stays between nodes, and the others change how a program runs or whom it trusts.
+pub const UNSET_ENVIRONMENT: [&str; 21] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "ftp_proxy",
+    "all_proxy",
+    "no_proxy",
+    "GODEBUG",
+    "GOGC",
+    "GOMAXPROCS",
+    "GOMEMLIMIT",
+    "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+
 /// The components a bundle must have for a cluster.
 pub const REQUIRED: [&str; 15] = [
     "cni-plugins",
@@ -189,6 +216,7 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
         "eviction_mebibytes": eviction(facts.disk_size) >> 20,
         "resolv_conf": if facts.resolv_conf.is_empty() { "\"\"" } else { &facts.resolv_conf },
     });
+    settings["unset_environment"] = UNSET_ENVIRONMENT.join(" ").into();
     // This node first: what is here need not travel.
     let mut mirrors: Vec<&Node> = cluster.control_planes().collect();
     mirrors.sort_by_key(|server| server.name != node.name);
@@ -201,7 +229,10 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
         .filter_map(|name| Some(json!({ "name": name, "digest": release.binaries.get(*name)? })))
         .collect();
     settings["directories"] = directories(node);
-    settings["sysctls"] = sysctls(facts);
+    settings["sysctls"] = sysctls(facts)
+        .iter()
+        .map(|one| json!({ "key": one.key, "value": one.value, "optional": one.optional }))
+        .collect();
     settings["registries"] = cluster
         .registries
         .iter()
@@ -232,13 +263,29 @@ fn directories(node: &Node) -> Value {
         .collect()
 }
 
-fn sysctls(facts: &Facts) -> Value {
+/// The files of our kernel settings below /etc/sysctl.d: the present one, which sorts after all others, and the
+/// one that former releases wrote.
+pub const SYSCTL_FILES: [&str; 2] = ["zz-ingot.conf", "90-ingot.conf"];
+
+/// A kernel setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sysctl {
+    /// Its dotted name.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Where the kernel lacks it, or refuses the value, the host will do without.
+    pub optional: bool,
+}
+
+/// The kernel settings of a host. The cluster has IPv4 only: forwarding of IPv6 is left alone, since a host
+/// that takes its IPv6 routes from router advertisements would lose them (Linux, ip-sysctl.rst, `accept_ra`).
+pub fn sysctls(facts: &Facts) -> Vec<Sysctl> {
     let conntrack = (facts.cpus * 32768).max(131_072).to_string();
-    let all: [(&str, &str, bool); 10] = [
+    let all: [(&str, &str, bool); 9] = [
         ("net.ipv4.ip_forward", "1", false),
         ("net.bridge.bridge-nf-call-iptables", "1", false),
         ("net.bridge.bridge-nf-call-ip6tables", "1", true),
-        ("net.ipv6.conf.all.forwarding", "1", true),
         ("net.netfilter.nf_conntrack_max", &conntrack, false),
         ("vm.overcommit_memory", "1", false),
         ("vm.panic_on_oom", "0", false),
@@ -247,12 +294,26 @@ fn sysctls(facts: &Facts) -> Value {
         ("fs.inotify.max_user_instances", "8192", true),
     ];
     all.iter()
-        .map(|(key, value, optional)| json!({ "key": key, "value": value, "optional": optional }))
+        .map(|&(key, value, optional)| Sysctl {
+            key,
+            value: value.into(),
+            optional,
+        })
         .collect()
 }
 
 /// The flags of the API server; those of cluster.yaml win. Validation refused the ones that are ours.
 fn api_server_arguments(cluster: &Cluster, node: &Node) -> Vec<String> {
+    let mut flags = api_server_flags(cluster, node);
+    flags.extend(cluster.api_server.extra_args.clone());
+    flags
+        .into_iter()
+        .map(|(name, value)| format!("--{name}={value}"))
+        .collect()
+}
+
+/// The flags that the API server is given in any case.
+pub fn api_server_flags(cluster: &Cluster, node: &Node) -> BTreeMap<String, String> {
     let address = node.address.to_string();
     let network = &cluster.network;
     let service_cidr = network.service_cidr.to_string();
@@ -317,13 +378,7 @@ fn api_server_arguments(cluster: &Cluster, node: &Node) -> Vec<String> {
         ("tls-private-key-file", pki("apiserver.key")),
         ("tls-min-version", "VersionTLS12".into()),
     ];
-    let mut flags: BTreeMap<String, String> = own
-        .into_iter()
+    own.into_iter()
         .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    flags.extend(cluster.api_server.extra_args.clone());
-    flags
-        .into_iter()
-        .map(|(name, value)| format!("--{name}={value}"))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use ingot_lifecycle::{Failure, agent, registry};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Arguments of the agent.
@@ -22,6 +23,11 @@ enum Part {
     },
     /// Write the pod network of this node
     Cni,
+    /// Put the kernel settings of this node back
+    Sysctl {
+        /// The file that says what they are
+        file: PathBuf,
+    },
 }
 
 /// Runs the command.
@@ -37,6 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 .map_err(machine)?;
         }
         Some(Part::Cni) => agent::cni::write().map_err(Failure::machine)?,
+        Some(Part::Sysctl { file }) => {
+            for done in agent::sysctl::put_back(file).map_err(Failure::machine)? {
+                crate::talk!("{done}");
+            }
+        }
         None => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -12,6 +12,7 @@ mod run;
 mod sandbox;
 mod states;
 mod status;
+mod tried;
 mod volume;
 
 use crate::progress::Output;

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 /// # Errors
 /// When an input is wrong, a check fails, or no host can be reached.
 pub fn run(options: &HostOptions) -> Result<ExitCode, Failure> {
-    let mut driver = options.driver(Vec::new())?;
+    let mut driver = options.tried_driver(Vec::new())?;
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, INSPECT).await?;
         let (cluster, release) = (driver.cluster.clone(), driver.release.clone());

@@ -4,6 +4,7 @@ use crate::inputs::{self, BundleInput, ClusterInput};
 use crate::mistake;
 use crate::progress::{self, Output};
 use crate::report;
+use ingot_cluster::Places;
 use ingot_lifecycle::driver::{Driver, Options};
 use ingot_lifecycle::error::chain;
 use ingot_lifecycle::run_journal::{Recorded, RunJournal, RunJournalError};
@@ -63,7 +64,22 @@ impl HostOptions {
     /// # Errors
     /// When an input is wrong.
     pub fn driver(&self, only: Vec<String>) -> Result<Driver, Failure> {
-        let cluster = self.cluster.load()?;
+        self.inputs(only).map(|(driver, _)| driver)
+    }
+
+    /// The driver for these options, for a run that brings cluster.yaml to the hosts: what it overrides is
+    /// tried first, with the programs of the bundle.
+    ///
+    /// # Errors
+    /// When an input is wrong; everything that the programs refuse.
+    pub fn tried_driver(&self, only: Vec<String>) -> Result<Driver, Failure> {
+        let (driver, places) = self.inputs(only)?;
+        super::tried::overrides(&driver, &places)?;
+        Ok(driver)
+    }
+
+    fn inputs(&self, only: Vec<String>) -> Result<(Driver, Places), Failure> {
+        let (cluster, places) = self.cluster.load()?;
         for name in &only {
             if !cluster.nodes.iter().any(|node| node.name.as_str() == name) {
                 let known: Vec<_> = cluster
@@ -84,7 +100,7 @@ impl HostOptions {
             PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()))
                 .join(".ssh/known_hosts")
         });
-        Ok(Driver {
+        let driver = Driver {
             release: Release::of(bundle.manifest()),
             cluster,
             bundle,
@@ -104,7 +120,8 @@ impl HostOptions {
             authorities: None,
             events: progress::reporter(self.output),
             changed: 0,
-        })
+        };
+        Ok((driver, places))
     }
 }
 
@@ -130,7 +147,10 @@ impl ChangeOptions {
         only: Vec<String>,
         phases: &'static [Phase],
     ) -> Result<ExitCode, Failure> {
-        let mut driver = self.hosts.driver(only)?;
+        let mut driver = match phases.contains(&Phase::Preflight) {
+            true => self.hosts.tried_driver(only)?,
+            false => self.hosts.driver(only)?,
+        };
         let input = |error: RunJournalError| Failure::new(FailureKind::Input, &error);
         let path = match &self.journal {
             Some(path) => path.clone(),

@@ -87,18 +87,50 @@ fn breaking_value(flag: &str, value: &str) -> Option<(String, String)> {
                 format!("NodeRestriction,{value}").trim_end_matches(',')
             ),
         )),
+        "enable-admission-plugins" => {
+            let plugin = ["AlwaysAdmit", "AlwaysDeny"]
+                .into_iter()
+                .find(|plugin| has(plugin))?;
+            Some((
+                format!("{plugin} takes the decision from all other plugins"),
+                "take it out of the list".into(),
+            ))
+        }
         "disable-admission-plugins" => {
             let needed = [
+                "CertificateApproval",
+                "CertificateSigning",
+                "CertificateSubjectRestriction",
+                "NamespaceLifecycle",
                 "NodeRestriction",
                 "PodSecurity",
                 "Priority",
                 "ServiceAccount",
+                "ValidatingAdmissionPolicy",
             ];
             let plugin = needed.into_iter().find(|plugin| has(plugin))?;
             Some((
                 format!("the platform relies on {plugin}"),
                 "take it out of the list".into(),
             ))
+        }
+        "service-node-port-range" => node_ports(value),
+        "tls-min-version" if ["VersionTLS10", "VersionTLS11"].contains(&value) => Some((
+            format!("{value} can be broken (RFC 8996)"),
+            "use VersionTLS12 or VersionTLS13".into(),
+        )),
+        "profiling" | "contention-profiling" | "service-account-lookup" => {
+            let safe = if flag == "service-account-lookup" {
+                "true"
+            } else {
+                "false"
+            };
+            (value != safe).then(|| {
+                (
+                    format!("`{flag}` other than {safe} undoes the hardening of the API server"),
+                    "remove it".into(),
+                )
+            })
         }
         _ if value.starts_with('/') && flag.ends_with("-file") => {
             let seen = MOUNTED.iter().any(|directory| value.starts_with(directory));
@@ -111,6 +143,43 @@ fn breaking_value(flag: &str, value: &str) -> Option<(String, String)> {
         }
         _ => None,
     }
+}
+
+/// Ports of nodes that a Service of type NodePort must never be given: its rules come before the program that
+/// listens there.
+const OF_NODES: [(u16, &str); 10] = [
+    (22, "SSH"),
+    (2379, "etcd"),
+    (2380, "etcd"),
+    (5443, "the registry"),
+    (6443, "the API server"),
+    (7443, "the load balancer"),
+    (9810, "the storage agent"),
+    (10250, "the kubelet"),
+    (10256, "kube-proxy"),
+    (8472, "pod traffic"),
+];
+
+/// What is wrong with a range of node ports, `first-last` or `first+count`. What is no range the API server says.
+fn node_ports(value: &str) -> Option<(String, String)> {
+    let number = |text: &str| text.trim().parse::<u16>().ok();
+    let (first, last) = match (value.split_once('-'), value.split_once('+')) {
+        (Some((first, last)), _) => (number(first)?, number(last)?),
+        (_, Some((first, count))) => {
+            let first = number(first)?;
+            (first, first.saturating_add(number(count)?))
+        }
+        _ => return None,
+    };
+    let (port, user) = OF_NODES
+        .into_iter()
+        .find(|(port, _)| (first..=last).contains(port))?;
+    Some((
+        format!(
+            "the range {value} contains port {port} of {user}, which a Service could take over"
+        ),
+        "use a range without the ports of nodes, such as 30000-32767".into(),
+    ))
 }
 
 /// An address, a DNS name, or a DNS name whose first label is `*` (RFC 6125, section 6.4.3).

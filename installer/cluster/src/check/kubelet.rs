@@ -48,7 +48,10 @@ const OWNED: [(&str, &str); 28] = [
         "enableServer",
         "remove it; logs, exec and metrics rely on it",
     ),
-    ("failSwapOn", "remove it; swap is turned off on every node"),
+    (
+        "failSwapOn",
+        "remove it; swap is turned off on every node, and one where it comes back starts all the same",
+    ),
     (
         "healthzBindAddress",
         "remove it; Ingot asks for the health of the kubelet there",
@@ -106,8 +109,8 @@ const OWNED: [(&str, &str); 28] = [
     ),
 ];
 
-/// Fields that users do change; only for "did you mean". Others pass, since kubelets of other
-/// versions have other fields and report those they do not know.
+/// Fields that users do change; only for "did you mean". Others pass: whether the kubelet of the bundle has
+/// them, and takes their values, it says itself before any host is reached.
 const FREE: [&str; 26] = [
     "allowedUnsafeSysctls",
     "containerLogMaxFiles",

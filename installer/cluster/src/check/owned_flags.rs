@@ -12,10 +12,11 @@ const OIDC: &str =
     "remove it; kube-apiserver takes it only without the file that says who may be anonymous";
 const AUDIT: &str =
     "remove it; how much is kept is set by audit-log-maxage, -maxbackup and -maxsize";
+const PRINTS: &str = "remove it; kube-apiserver would print it and end";
 const GONE: &str = "remove it; kube-apiserver has no such flag any more";
 
 /// Sorted by flag.
-const OWNED: [(&str, &str); 58] = [
+const OWNED: [(&str, &str); 62] = [
     (
         "admission-control-config-file",
         "remove it; the defaults of Pod Security stand in that file",
@@ -56,6 +57,7 @@ const OWNED: [(&str, &str); 58] = [
         "external-hostname",
         "remove it; set `spec.controlPlaneEndpoint`",
     ),
+    ("help", PRINTS),
     ("insecure-bind-address", GONE),
     ("insecure-port", GONE),
     ("kubelet-certificate-authority", CA),
@@ -83,6 +85,7 @@ const OWNED: [(&str, &str); 58] = [
     ("secure-port", ADDRESS),
     ("service-account-issuer", ACCOUNTS),
     ("service-account-key-file", ACCOUNTS),
+    ("service-account-signing-endpoint", ACCOUNTS),
     ("service-account-signing-key-file", ACCOUNTS),
     (
         "service-cluster-ip-range",
@@ -92,6 +95,11 @@ const OWNED: [(&str, &str); 58] = [
     ("tls-cert-file", CA),
     ("tls-private-key-file", CA),
     ("tls-sni-cert-key", CA),
+    (
+        "token-auth-file",
+        "remove it; tokens in a file never end. `ingot kubeconfig` gives people certificates that do",
+    ),
+    ("version", PRINTS),
 ];
 
 /// What to do instead of setting `flag`; `None` when it is free.

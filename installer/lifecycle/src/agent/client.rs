@@ -12,6 +12,7 @@ use std::net::IpAddr;
 mod blobs;
 mod cluster;
 mod membership;
+mod pod_path;
 mod program;
 
 /// A conversation with the agent of one host.

@@ -1,6 +1,6 @@
 //! Gathers the facts of this host. Reads only, but for the disk measurement, which removes its file.
 
-use crate::facts::{Facts, Interface, Membership};
+use crate::facts::{Facts, Inotify, Interface, Membership};
 use crate::paths;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,12 @@ use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 mod dns;
+mod foreign;
+mod kernel_settings;
 mod listeners;
+mod routes;
+mod services;
+mod volumes;
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(path)
@@ -36,8 +41,13 @@ pub fn facts(measure_disk: bool) -> Facts {
         .map(Into::into)
         .collect();
     let hostname = uname(|u| u.nodename());
+    // Programs that answer take longer than files; they are asked at once.
+    let proxies = std::thread::spawn(services::proxies);
+    let firewalls = std::thread::spawn(services::firewalls);
+    let routes = std::thread::spawn(routes::routes);
+    let only_local_dns = dns::only_local();
     let (resolv_conf, name_servers) = dns::for_pods().unwrap_or_default();
-    Facts {
+    let facts = Facts {
         os: os_name(),
         kernel: uname(|u| u.release()),
         architecture: match machine.as_str() {
@@ -73,9 +83,61 @@ pub fn facts(measure_disk: bool) -> Facts {
         hostname,
         resolv_conf,
         name_servers,
-        foreign: foreign(),
+        only_local_dns,
+        installer_clock: None,
+        routes: routes.join().unwrap_or_default(),
+        administrator: routes::administrator(),
+        proxies: proxies.join().unwrap_or_default(),
+        sysctl_lines: Vec::new(),
+        swap_at_boot: services::swap_at_boot(),
+        volumes: volumes::volumes(),
+        selinux_enforcing: text("/sys/fs/selinux/enforce") == "1",
+        apparmor_without_parser: apparmor_without_parser(),
+        inotify: inotify(),
+        drop_ins: services::drop_ins(),
+        firewalls: firewalls.join().unwrap_or_default(),
+        foreign: foreign::signs(),
         membership: membership(),
         fsync_p99_ms: if measure_disk { fsync_p99() } else { None },
+    };
+    Facts {
+        sysctl_lines: kernel_settings::lines(&facts),
+        ..facts
+    }
+}
+
+/// containerd gives containers a profile wherever the kernel has AppArmor on, and loads it with this program.
+fn apparmor_without_parser() -> bool {
+    let on = text("/sys/module/apparmor/parameters/enabled") == "Y"
+        && Path::new("/sys/kernel/security/apparmor").exists();
+    let parser = [
+        "/sbin",
+        "/usr/sbin",
+        "/bin",
+        "/usr/bin",
+        "/usr/local/sbin",
+        "/usr/local/bin",
+    ]
+    .iter()
+    .any(|directory| Path::new(directory).join("apparmor_parser").exists());
+    on && !parser
+}
+
+fn inotify() -> Inotify {
+    use nix::unistd::{AccessFlags, access};
+    const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+    let mut used = 0;
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let open = std::fs::read_dir(process.path().join("fd"));
+        for descriptor in open.into_iter().flatten().flatten() {
+            let target = std::fs::read_link(descriptor.path()).unwrap_or_default();
+            used += u64::from(target.as_os_str() == "anon_inode:inotify");
+        }
+    }
+    Inotify {
+        limit: text(LIMIT).parse().unwrap_or(128),
+        used,
+        can_be_raised: access(LIMIT, AccessFlags::W_OK).is_ok(),
     }
 }
 
@@ -174,15 +236,27 @@ fn addresses() -> BTreeMap<IpAddr, Interface> {
         let mtu = text(&format!("/sys/class/net/{}/mtu", entry.interface_name))
             .parse()
             .unwrap_or(0);
+        let prefix = entry.netmask.as_ref().map_or(0, prefix);
         all.insert(
             ip,
             Interface {
                 name: entry.interface_name,
                 mtu,
+                prefix,
             },
         );
     }
     all
+}
+
+/// How many bits of a netmask are set.
+fn prefix(mask: &nix::sys::socket::SockaddrStorage) -> u8 {
+    let bits = match (mask.as_sockaddr_in(), mask.as_sockaddr_in6()) {
+        (Some(v4), _) => v4.ip().to_bits().count_ones(),
+        (_, Some(v6)) => v6.ip().to_bits().count_ones(),
+        _ => 0,
+    };
+    u8::try_from(bits).unwrap_or(0)
 }
 
 /// What kube-proxy, flannel and containerd need of the kernel, as far as it shows without root's tools.
@@ -221,88 +295,6 @@ fn resolves(hostname: &str) -> bool {
         .is_ok_and(|mut found| found.next().is_some())
 }
 
-/// Signs of a Kubernetes or container runtime that is not ours.
-fn foreign() -> Vec<String> {
-    if membership().is_some() || Path::new(paths::JOURNAL).exists() {
-        // What there is was put there by us; drift is the plan's business.
-        return Vec::new();
-    }
-    let mut signs = Vec::new();
-    for path in [
-        "/etc/kubernetes/manifests",
-        "/etc/kubernetes/admin.conf",
-        "/etc/kubernetes/kubelet.conf",
-        "/var/lib/etcd/member",
-        "/var/lib/kubelet/config.yaml",
-        "/etc/rancher",
-        "/var/lib/k0s",
-        "/var/snap/microk8s",
-    ] {
-        if Path::new(path).exists() {
-            signs.push(path.to_owned());
-        }
-    }
-    signs.extend(foreign_network());
-    for process in [
-        "kubelet",
-        "containerd",
-        "dockerd",
-        "crio",
-        "k3s",
-        "k0s",
-        "rke2",
-        "etcd",
-    ] {
-        if let Some(pid) = listeners::process_named(process) {
-            signs.push(format!("process {process} ({pid})"));
-        }
-    }
-    signs
-}
-
-/// What another pod network left behind and would get in the way of ours: interfaces, and a network
-/// configuration that containerd, which takes the first by name, would prefer.
-fn foreign_network() -> Vec<String> {
-    const INTERFACES: [&str; 6] = [
-        "cni0",
-        "flannel.1",
-        "cilium_host",
-        "vxlan.calico",
-        "kube-ipvs0",
-        "antrea-gw0",
-    ];
-    let interfaces = INTERFACES
-        .iter()
-        .filter(|name| Path::new("/sys/class/net").join(name).exists())
-        .map(|name| format!("network interface {name}"));
-    let configurations = preferred_to(Path::new(super::cni::CONFLIST));
-    interfaces.chain(configurations).collect()
-}
-
-/// The network configurations beside `ours` that come before it by name. Other files are none: packages
-/// leave `.kubernetes-cni-keep` there.
-fn preferred_to(ours: &Path) -> Vec<String> {
-    let is_one = |path: &Path| {
-        let kinds = ["conf", "conflist", "json"];
-        path < ours
-            && kinds
-                .iter()
-                .any(|kind| path.extension().is_some_and(|e| e == *kind))
-    };
-    let directory = ours.parent().and_then(|at| std::fs::read_dir(at).ok());
-    let paths = directory
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let mut found: Vec<String> = paths
-        .filter(|path| is_one(path))
-        .map(|path| path.display().to_string())
-        .collect();
-    found.sort();
-    found
-}
-
 /// The 99th percentile of writing 2 KiB and waiting for the disk, as etcd does for each entry.
 fn fsync_p99() -> Option<f64> {
     use std::io::Write;
@@ -328,27 +320,4 @@ fn fsync_p99() -> Option<f64> {
     let _ = std::fs::remove_file(path);
     times.sort_by(f64::total_cmp);
     times.get(ROUNDS * 99 / 100 - 1).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::preferred_to;
-
-    #[test]
-    fn only_network_configurations_that_come_before_ours_are_in_the_way() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        for name in [
-            ".kubernetes-cni-keep",
-            "05-other.conf",
-            "10-calico.conflist",
-            "10-ingot.conflist",
-            "87-podman-bridge.conflist",
-        ] {
-            std::fs::write(at(name), "").unwrap();
-        }
-        let found =
-            ["05-other.conf", "10-calico.conflist"].map(|name| at(name).display().to_string());
-        assert_eq!(preferred_to(&at("10-ingot.conflist")), found);
-    }
 }

@@ -65,6 +65,8 @@ async fn connect() -> Result<Client, String> {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(|error| words(&error))?;
+    // A log-in may bring the proxy of the site along; this server is on the loopback.
+    config.proxy_url = None;
     config.connect_timeout = Some(Duration::from_secs(3));
     config.read_timeout = Some(Duration::from_secs(20));
     Client::try_from(config).map_err(|error| words(&error))

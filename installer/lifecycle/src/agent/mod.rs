@@ -13,12 +13,14 @@ pub mod kube;
 pub mod kubelet;
 pub mod lease;
 mod mistake;
+pub mod pod_path;
 pub mod protocol;
 pub mod reach;
 pub mod reset;
 pub mod serve;
 pub mod states;
 pub mod storage;
+pub mod sysctl;
 
 pub use client::Session;
 pub use serve::serve;

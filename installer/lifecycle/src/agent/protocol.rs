@@ -5,6 +5,7 @@
 //! number of [`Reply::Event`]s and then one other [`Reply`]. Both ends are the same program, checked by
 //! digest before a session begins, so the format needs no versions.
 
+use super::pod_path::{Blocked, PodPath};
 use super::reach::Port;
 use crate::facts::{Facts, Membership};
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
@@ -32,6 +33,8 @@ pub enum Request {
     Reach { peers: Vec<(IpAddr, Port)> },
     /// Opens these ports for the reachability check, until the next such request.
     Listen { ports: Vec<Port> },
+    /// Whether packets of pods get through this host.
+    PodPath { path: PodPath },
     /// Takes the lease of this host, or says who has it.
     Lease { holder: String },
     /// Which of these blobs the host lacks.
@@ -146,6 +149,10 @@ pub enum Reply {
     /// The peers that could not be reached, with the reason.
     Unreached {
         peers: Vec<(IpAddr, Port, String)>,
+    },
+    /// The ways on which they do not.
+    PodPath {
+        blocked: Vec<Blocked>,
     },
     /// The ports that answer now.
     Listening {

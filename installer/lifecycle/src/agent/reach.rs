@@ -27,6 +27,13 @@ pub enum Port {
     Tcp(u16),
     /// Of UDP.
     Udp(u16),
+    /// Of UDP, with a packet of this size, its headers included.
+    Full {
+        /// The port.
+        port: u16,
+        /// Bytes.
+        bytes: u16,
+    },
 }
 
 impl fmt::Display for Port {
@@ -34,6 +41,9 @@ impl fmt::Display for Port {
         match self {
             Self::Tcp(port) => write!(f, "TCP port {port}"),
             Self::Udp(port) => write!(f, "UDP port {port}"),
+            Self::Full { port, bytes } => {
+                write!(f, "UDP port {port} with packets of {bytes} bytes")
+            }
         }
     }
 }
@@ -65,6 +75,8 @@ impl Listening {
                         open.push(port);
                     }
                 }
+                // It is asked where another listens.
+                Port::Full { .. } => {}
             }
         }
         open
@@ -81,10 +93,10 @@ impl Drop for Listening {
 }
 
 async fn answer(socket: UdpSocket) {
-    let mut word = [0; 64];
+    let mut word = vec![0; usize::from(u16::MAX)];
     loop {
         match socket.recv_from(&mut word).await {
-            Ok((length, from)) if word.get(..length) == Some(WORD) => {
+            Ok((length, from)) if word.get(..length).is_some_and(is_word) => {
                 // Who hears nothing asks again.
                 let _ = socket.send_to(WORD, from).await;
             }
@@ -95,13 +107,26 @@ async fn answer(socket: UdpSocket) {
     }
 }
 
+/// The word, or the word and nothing after it.
+fn is_word(said: &[u8]) -> bool {
+    said.strip_prefix(WORD)
+        .is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+}
+
+/// Headers of IPv4 and UDP (RFC 791, RFC 768).
+const HEADERS: u16 = 28;
+
 /// The ports that do not answer, with the reason; all are asked at once.
 pub(super) async fn unreached(peers: Vec<(IpAddr, Port)>) -> Vec<(IpAddr, Port, String)> {
     let asked = peers.into_iter().map(|(address, port)| async move {
         let asked = async {
             match port {
                 Port::Tcp(port) => TcpStream::connect((address, port)).await.map(drop),
-                Port::Udp(port) => echo(SocketAddr::new(address, port)).await,
+                Port::Udp(port) => echo(SocketAddr::new(address, port), WORD.len()).await,
+                Port::Full { port, bytes } => {
+                    let payload = usize::from(bytes.saturating_sub(HEADERS));
+                    echo(SocketAddr::new(address, port), payload).await
+                }
             }
         };
         match timeout(PATIENCE, asked).await {
@@ -113,7 +138,9 @@ pub(super) async fn unreached(peers: Vec<(IpAddr, Port)>) -> Vec<(IpAddr, Port, 
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-async fn echo(address: SocketAddr) -> std::io::Result<()> {
+async fn echo(address: SocketAddr, length: usize) -> std::io::Result<()> {
+    let mut asked = WORD.to_vec();
+    asked.resize(length.max(WORD.len()), 0);
     let any = match address {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -122,7 +149,7 @@ async fn echo(address: SocketAddr) -> std::io::Result<()> {
     socket.connect(address).await?;
     let mut word = [0; 64];
     loop {
-        socket.send(WORD).await?;
+        socket.send(&asked).await?;
         if let Ok(answered) = timeout(AGAIN, socket.recv(&mut word)).await {
             answered?;
             return Ok(());
@@ -154,6 +181,27 @@ mod tests {
         let told = unreached(asked()).await;
         let refused = "Connection refused (os error 111)";
         assert_eq!(told, ports.map(|port| (HERE, port, refused.to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_packet_of_any_size_is_answered_and_other_words_are_not() {
+        let [_, Port::Udp(port)] = free() else {
+            panic!("not a UDP port");
+        };
+        let port = port + 1;
+        let mut listening = Listening::default();
+        listening.open(vec![Port::Udp(port)]).await;
+        for bytes in [1, 1500, 9000] {
+            assert_eq!(
+                unreached(vec![(HERE, Port::Full { port, bytes })]).await,
+                []
+            );
+        }
+        assert!(is_word(WORD));
+        assert!(!is_word(b"who are you?"));
+        let mut long = WORD.to_vec();
+        long.push(1);
+        assert!(!is_word(&long));
     }
 
     #[tokio::test]

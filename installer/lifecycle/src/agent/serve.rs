@@ -5,7 +5,8 @@ use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
 use super::reach::Listening;
 use super::{
-    authority, certificates, gather, kube, kubelet, mistake, reach, reset, states, storage,
+    authority, certificates, gather, kube, kubelet, mistake, pod_path, reach, reset, states,
+    storage,
 };
 use crate::facts::Membership;
 use crate::paths;
@@ -122,6 +123,9 @@ async fn answer(request: Request) -> Reply {
         Request::Reach { peers } => Ok(Reply::Unreached {
             peers: reach::unreached(peers).await,
         }),
+        Request::PodPath { path } => blocking(move || pod_path::blocked(&path))
+            .await
+            .map(|blocked| Reply::PodPath { blocked }),
         Request::MissingBlobs { digests } => {
             let store = BlobStore::of_host();
             Ok(Reply::Missing {

@@ -1,6 +1,6 @@
 //! What is on the host already: listeners, another Kubernetes, another cluster of ours.
 
-use super::{AllFacts, Finding, error};
+use super::{AllFacts, Check, Finding, Weight};
 use crate::agent::reach::Port;
 use crate::facts::Fixed;
 use crate::paths;
@@ -77,7 +77,16 @@ fn ours(program: &str) -> bool {
     OURS.contains(&program) || program.starts_with("ingot-")
 }
 
-pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
+pub(super) const PORTS: Check = Check {
+    name: "ports",
+    how: "listening TCP ports of the host (/proc/net/tcp), with the program",
+    consequence: "a program of the platform cannot listen and does not start",
+    remedy: "stop that program, or move it to another port",
+    weight: Weight::Errors,
+    judge: Some(ports),
+};
+
+fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for node in &cluster.nodes {
         let Some(facts) = all.get(node.name.as_str()) else {
@@ -94,24 +103,42 @@ pub(super) fn ports(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
             let text = format!(
                 "TCP port {port} is taken by `{program}`; {user} needs it: stop that program or move it"
             );
-            found.push(error("ports", node.name.as_str(), text));
+            found.push(PORTS.error(node.name.as_str(), text));
         }
     }
     found
 }
 
-pub(super) fn foreign(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
+pub(super) const FOREIGN: Check = Check {
+    name: "foreign",
+    how: "on hosts that are not ours yet: processes, directories, units, sockets, interfaces and network configurations of kubeadm, k3s, RKE2, k0s, MicroK8s, Docker, containerd, CRI-O and pod networks",
+    consequence: "two container runtimes or pod networks change the same things; what lies in directories that become ours would be lost with a reset",
+    remedy: "remove it with its own means (`kubeadm reset`, `k3s-uninstall.sh`, ...); it is not ours to touch",
+    weight: Weight::Errors,
+    judge: Some(foreign),
+};
+
+fn foreign(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let other = |(node, facts): (&String, &crate::facts::Facts)| {
         let text = format!(
             "it runs or has run another Kubernetes or container runtime: {}; remove it first, it is not ours to touch",
             facts.foreign.join(", ")
         );
-        (!facts.foreign.is_empty()).then(|| error("foreign", node, text))
+        (!facts.foreign.is_empty()).then(|| FOREIGN.error(node, text))
     };
     all.iter().filter_map(other).collect()
 }
 
-pub(super) fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
+pub(super) const MEMBERSHIP: Check = Check {
+    name: "membership",
+    how: "the record of the host, which cluster and node it is and which ranges the cluster was made with",
+    consequence: "a host of another cluster would be taken over; pods and certificates keep the former ranges",
+    remedy: "use its own cluster.yaml, or take the host out with `ingot node reset`",
+    weight: Weight::Errors,
+    judge: Some(membership),
+};
+
+fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for (node, facts) in all {
         let Some(member) = &facts.membership else {
@@ -122,16 +149,16 @@ pub(super) fn membership(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
                 "it belongs to the cluster `{}`, not to `{}`; use its own cluster.yaml, or take it out with `ingot node reset`",
                 member.cluster, cluster.name
             );
-            found.push(error("membership", node, text));
+            found.push(MEMBERSHIP.error(node, text));
         } else if member.node != *node {
             let text = format!(
                 "it is the node `{}` of this cluster; a node cannot be renamed, reset it first",
                 member.node
             );
-            found.push(error("membership", node, text));
+            found.push(MEMBERSHIP.error(node, text));
         } else {
             let changed = changed(&member.network, &Fixed::from(&cluster.network));
-            found.extend(changed.map(|text| error("membership", node, text)));
+            found.extend(changed.map(|text| MEMBERSHIP.error(node, text)));
         }
     }
     found

@@ -17,6 +17,15 @@ pub fn for_pods() -> Option<(String, Vec<String>)> {
     })
 }
 
+/// Whether programs of this host have name servers and pods cannot use them: /etc/resolv.conf names one of this
+/// host only, and nothing says which it asks itself.
+pub fn only_local() -> bool {
+    super::text(FILES[0])
+        .lines()
+        .any(|line| line.trim().starts_with("nameserver"))
+        && for_pods().is_none()
+}
+
 /// The name servers of a file, unless there are none or one is at a loopback address.
 fn servers(text: &str) -> Option<Vec<String>> {
     let all: Vec<String> = text
