@@ -15,7 +15,7 @@ PUB := $(DIST)/ingot.pub
 SANDBOX := demo
 
 # Debian packages: to build, to make and check bundles, to run throw-away servers.
-PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv openssh-client bc
+PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv openssh-client bc curl
 
 # To run guests: virtual machines with a kernel and disks of their own.
 GUEST_PACKAGES := qemu-system-x86 qemu-utils e2fsprogs mmdebstrap openssh-client iproute2 tar

@@ -85,6 +85,8 @@ pub struct Facts {
     pub foreign: Vec<String>,
     /// The cluster this host belongs to, if it was installed before.
     pub membership: Option<Membership>,
+    /// The member of etcd on this host, if it has one.
+    pub etcd: Option<crate::agent::etcd::Etcd>,
     /// 99th percentile of write+fdatasync of 2 KiB below /var/lib, milliseconds.
     pub fsync_p99_ms: Option<f64>,
 }
@@ -135,6 +137,7 @@ impl Default for Facts {
             firewalls: Vec::new(),
             foreign: Vec::new(),
             membership: None,
+            etcd: None,
             fsync_p99_ms: None,
         }
     }

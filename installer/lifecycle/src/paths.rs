@@ -14,6 +14,8 @@ pub const JOURNAL: &str = "/var/lib/ingot/journal";
 pub const LEASE: &str = "/var/lib/ingot/lease";
 /// Which cluster and version the host belongs to.
 pub const MEMBERSHIP: &str = "/var/lib/ingot/membership.json";
+/// What the site had prepared before the first change, and for which node.
+pub const PREPARED: &str = "/var/lib/ingot/prepared.json";
 /// Certificates and keys.
 pub const PKI: &str = "/etc/kubernetes/pki";
 /// Release directories, one a version.

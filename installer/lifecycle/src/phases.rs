@@ -1,11 +1,13 @@
 //! One phase a file; [`crate::sequence`] gives their order. Each may be repeated at any time: what is
 //! done already is found to be done.
 
+pub mod belonging;
 pub mod certificates;
 pub mod connect;
 pub mod control_plane;
 pub mod distribute;
 pub mod facts;
+pub mod join;
 pub mod lease;
 pub mod node;
 pub mod objects;
@@ -14,6 +16,7 @@ pub mod prepare;
 pub mod ready;
 pub mod record;
 pub mod reset;
+pub mod roll;
 pub mod runtime;
 
 use crate::driver::Driver;
@@ -56,8 +59,27 @@ fn require_majority(driver: &Driver) -> Result<(), Failure> {
     }
 }
 
-/// Applies one group of states on every machine.
-async fn apply_group(driver: &mut Driver, phase: &'static str, group: usize) {
+/// The settings of a machine's states.
+fn settings_of(
+    cluster: &ingot_cluster::Cluster,
+    release: &crate::settings::Release,
+    machine: &crate::Machine,
+) -> serde_json::Value {
+    crate::settings::host_settings(cluster, &machine.node, &machine.facts, release)
+}
+
+/// Whether a machine is a finished member of the cluster: it is changed in waves ([`roll`]), not at once.
+fn is_member(machine: &crate::Machine) -> bool {
+    machine.facts.membership.is_some()
+}
+
+/// Applies one group of states on every machine that takes part.
+async fn apply_group(
+    driver: &mut Driver,
+    phase: &'static str,
+    group: usize,
+    takes_part: impl Fn(&crate::Machine) -> bool,
+) {
     let (cluster, release) = (driver.cluster.clone(), driver.release.clone());
     let progress = driver.progress(phase);
     driver
@@ -65,13 +87,11 @@ async fn apply_group(driver: &mut Driver, phase: &'static str, group: usize) {
             phase,
             |_| true,
             async |machine| {
+                if !takes_part(machine) {
+                    return Ok(0);
+                }
                 let states = state_groups(&machine.node)[group].clone();
-                let settings = crate::settings::host_settings(
-                    &cluster,
-                    &machine.node,
-                    &machine.facts,
-                    &release,
-                );
+                let settings = settings_of(&cluster, &release, machine);
                 let name = machine.node.name.to_string();
                 let progress = progress.clone();
                 let mut told = move |event: EngineEvent| {

@@ -24,6 +24,8 @@ pub enum Phase {
     Prepare,
     /// Make authorities and certificates.
     Certificates,
+    /// Change the members of a cluster that exists, in waves.
+    Roll,
     /// Start the registry and the container runtime.
     Runtime,
     /// Start the kubelets with their static pods.
@@ -38,6 +40,8 @@ pub enum Phase {
     AddOns,
     /// Write down on each host what it belongs to.
     Record,
+    /// Make sure that the hosts are the nodes that are to be reset.
+    Belonging,
     /// Take everything back.
     Reset,
 }
@@ -51,6 +55,7 @@ pub const BOOTSTRAP: &[Phase] = &[
     Phase::Distribute,
     Phase::Prepare,
     Phase::Certificates,
+    Phase::Roll,
     Phase::Runtime,
     Phase::Node,
     Phase::ControlPlane,
@@ -67,7 +72,7 @@ pub const INSPECT: &[Phase] = &[Phase::Connect, Phase::Facts, Phase::Preflight];
 pub const REACH: &[Phase] = &[Phase::Connect];
 
 /// A node is taken back to a bare server.
-pub const RESET: &[Phase] = &[Phase::Connect, Phase::Lease, Phase::Reset];
+pub const RESET: &[Phase] = &[Phase::Connect, Phase::Belonging, Phase::Lease, Phase::Reset];
 
 impl Phase {
     /// Its name in events, reports and `--from`.
@@ -80,6 +85,7 @@ impl Phase {
             Self::Distribute => "distribute",
             Self::Prepare => "prepare",
             Self::Certificates => "certificates",
+            Self::Roll => "roll",
             Self::Runtime => "runtime",
             Self::Node => "node",
             Self::ControlPlane => "control-plane",
@@ -87,6 +93,7 @@ impl Phase {
             Self::Ready => "ready",
             Self::AddOns => "add-ons",
             Self::Record => "record",
+            Self::Belonging => "belonging",
             Self::Reset => "reset",
         }
     }
@@ -101,6 +108,7 @@ impl Phase {
             Self::Distribute => "Send the release",
             Self::Prepare => "Prepare the hosts",
             Self::Certificates => "Make certificates",
+            Self::Roll => "Change the nodes in waves",
             Self::Runtime => "Start the container runtime",
             Self::Node => "Start the nodes",
             Self::ControlPlane => "Wait for the control plane",
@@ -108,6 +116,7 @@ impl Phase {
             Self::Ready => "Wait until the cluster is ready",
             Self::AddOns => "Apply the add-ons",
             Self::Record => "Record the membership",
+            Self::Belonging => "Check whose nodes the hosts are",
             Self::Reset => "Take everything back",
         }
     }
@@ -121,6 +130,7 @@ impl Phase {
             Self::Distribute => phases::distribute::run(driver).await,
             Self::Prepare => phases::prepare::run(driver).await,
             Self::Certificates => phases::certificates::run(driver).await,
+            Self::Roll => phases::roll::run(driver).await,
             Self::Runtime => phases::runtime::run(driver).await,
             Self::Node => phases::node::run(driver).await,
             Self::ControlPlane => phases::control_plane::run(driver).await,
@@ -128,6 +138,7 @@ impl Phase {
             Self::Ready => phases::ready::run(driver).await,
             Self::AddOns => phases::objects::add_ons(driver).await,
             Self::Record => phases::record::run(driver).await,
+            Self::Belonging => phases::belonging::run(driver).await,
             Self::Reset => phases::reset::run(driver).await,
         }
     }

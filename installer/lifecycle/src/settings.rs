@@ -239,8 +239,31 @@ pub fn host_settings(cluster: &Cluster, node: &Node, facts: &Facts, release: &Re
         .map(|registry| json!({ "host": registry.host, "mirrors": registry.mirrors, "ca": registry.ca }))
         .collect();
     settings["kubelet"] = json!({ "overrides": cluster.kubelet.config });
+    settings["etcd"] = etcd(cluster, facts);
     settings["api_server"] = json!({ "arguments": api_server_arguments(cluster, node) });
     settings
+}
+
+/// How the member of etcd on a control plane is started for the first time. One that has data keeps what it was
+/// started with: these flags count no more, and a change of them would restart it for nothing.
+fn etcd(cluster: &Cluster, facts: &Facts) -> Value {
+    match &facts.etcd {
+        Some(found) if found.data && !found.initial_cluster.is_empty() => {
+            json!({ "cluster": found.initial_cluster, "state": found.initial_state })
+        }
+        _ => {
+            let peers: Vec<String> = cluster
+                .control_planes()
+                .map(|peer| format!("{}={}", peer.name, peer_url(peer)))
+                .collect();
+            json!({ "cluster": peers.join(","), "state": "new" })
+        }
+    }
+}
+
+/// Where other members of etcd reach that of a node.
+pub fn peer_url(node: &Node) -> String {
+    format!("https://{}:2380", in_url(node.address))
 }
 
 /// Directories that are ours alone: a reset removes them with their content.
@@ -376,6 +399,10 @@ pub fn api_server_flags(cluster: &Cluster, node: &Node) -> BTreeMap<String, Stri
         ("service-cluster-ip-range", service_cidr),
         ("tls-cert-file", pki("apiserver.crt")),
         ("tls-private-key-file", pki("apiserver.key")),
+        // A load balancer notices within 2.5 s that the server is not ready any more; until then it serves.
+        ("shutdown-delay-duration", "5s".into()),
+        // Watches end two seconds later, instead of holding up the end for a minute.
+        ("shutdown-send-retry-after", "true".into()),
         ("tls-min-version", "VersionTLS12".into()),
     ];
     own.into_iter()

@@ -7,6 +7,7 @@ use crate::journal::{Entry, Journal};
 use crate::plan::{Action, Plan, Planned};
 use crate::resource::Kind;
 use crate::system::System;
+use crate::undo;
 use serde::{Deserialize, Serialize};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -294,12 +295,17 @@ impl Run<'_> {
         self.journal.append(Entry::Begin {
             resource: planned.id.clone(),
             target: planned.target.clone(),
-            undo,
+            undo: undo.clone(),
             notify: self.listeners[index].clone(),
         })?;
         self.kind(index).change(self.system)?;
+        let after = undo
+            .iter()
+            .map(|step| undo::observe(step, self.system, self.journal.saved()))
+            .collect::<Result<_, _>>()?;
         self.journal.append(Entry::Done {
             resource: planned.id.clone(),
+            after,
         })?;
         if react {
             self.kind(index).react(self.system)?;

@@ -4,20 +4,21 @@
 //! journal of any released version can be undone by any later one. A last line that was torn by a
 //! power cut is dropped: what it announced had not begun.
 
-use crate::resource::{ResourceError, io};
-use crate::system::System;
 use crate::undo::UndoStep;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+mod saved;
+
+pub use saved::Saved;
+
 /// The version of the format this program writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,10 @@ pub enum Entry {
     Done {
         /// The id of the resource.
         resource: String,
+        /// For each step of the way back, what the change left where it leads; absent where it is not compared,
+        /// and in journals of format 1.
+        #[serde(default)]
+        after: Vec<Option<String>>,
     },
     /// The resource has reacted to everything it was notified of.
     Reacted {
@@ -90,22 +95,34 @@ pub enum Entry {
     },
 }
 
-/// The journal of a host, open for appending.
+/// The journal of a host.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: Mutex<std::fs::File>,
+    /// Absent where the journal is only read.
+    file: Option<Mutex<Tail>>,
     entries: Mutex<Vec<Entry>>,
     saved: Saved,
 }
 
+/// Where the next entry goes.
+#[derive(Debug)]
+struct Tail {
+    file: std::fs::File,
+    /// The length of all whole lines, bytes.
+    length: u64,
+    /// A line that could not be written could not be taken back either.
+    torn: bool,
+}
+
 impl Journal {
-    /// Opens the journal in `directory` (made with mode 0700 where missing).
+    /// Opens the journal in `directory` (made with mode 0700 where missing). Only who holds the host's lease
+    /// may do so: a torn last line is removed.
     ///
     /// # Errors
     /// When it cannot be read or written, has a corrupt line, or is of a newer format.
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
-        let path = directory.join("journal.jsonl");
+        let path = directory.join(NAME);
         let fail = |action, source| JournalError::Io {
             action,
             path: path.clone(),
@@ -123,45 +140,61 @@ impl Journal {
             .mode(0o600)
             .open(&path)
             .map_err(|e| fail("open", e))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)
-            .map_err(|e| fail("read", e))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64).map_err(|e| fail("repair", e))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|e| fail("read", e))?;
+        let whole = whole(&text);
+        if whole.len() < text.len() {
+            file.set_len(whole.len() as u64)
+                .map_err(|e| fail("repair", e))?;
         }
-        let mut entries = Vec::new();
-        for (number, line) in text[..whole].lines().enumerate() {
-            let entry = serde_json::from_str(line).map_err(|error| JournalError::Corrupt {
-                path: path.clone(),
-                line: number + 1,
-                reason: error.to_string(),
-            })?;
-            if let Entry::Header { version } = entry
-                && version > VERSION
-            {
-                return Err(JournalError::Newer {
-                    path,
-                    found: version,
-                });
-            }
-            entries.push(entry);
-        }
+        let entries = parse(&path, whole)?;
+        let written = entries.iter().rev().find_map(|entry| match entry {
+            Entry::Header { version } => Some(*version),
+            _ => None,
+        });
         let journal = Self {
-            saved: Saved {
-                directory: directory.join("saved"),
-            },
+            saved: Saved::in_directory(directory.join("saved")),
             path,
-            file: Mutex::new(file),
+            file: Some(Mutex::new(Tail {
+                file,
+                length: whole.len() as u64,
+                torn: false,
+            })),
             entries: Mutex::new(entries),
         };
-        if journal.entries().is_empty() {
+        // A journal that older programs began says from where on they cannot read it.
+        if written != Some(VERSION) {
             journal.append(Entry::Header { version: VERSION })?;
         }
         Ok(journal)
     }
 
-    /// Appends an entry and brings it to disk.
+    /// Reads the journal in `directory` and changes nothing: another program may be writing to it. `None`, if
+    /// there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, has a corrupt line, or is of a newer format.
+    pub fn read(directory: &Path) -> Result<Option<Self>, JournalError> {
+        let path = directory.join(NAME);
+        let text = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|source| JournalError::Io {
+                action: "read",
+                path: path.clone(),
+                source,
+            })?,
+        };
+        let entries = Mutex::new(parse(&path, whole(&text))?);
+        Ok(Some(Self {
+            path,
+            file: None,
+            entries,
+            saved: Saved::in_directory(directory.join("saved")),
+        }))
+    }
+
+    /// Appends an entry and brings it to disk. An entry that cannot be written whole, as on a full disk,
+    /// leaves no trace.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -171,21 +204,32 @@ impl Journal {
             path: self.path.clone(),
             source,
         };
-        let mut line = serde_json::to_string(&entry).map_err(|e| fail(e.into()))?;
-        line.push('\n');
+        let mut line = serde_json::to_vec(&entry).map_err(|e| fail(e.into()))?;
+        line.push(b'\n');
+        let Some(file) = &self.file else {
+            return Err(fail(std::io::ErrorKind::PermissionDenied.into()));
+        };
         // A change is appended by one thread at a time; a poisoned lock holds no broken state.
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(line.as_bytes()).map_err(fail)?;
+        let mut tail = file.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.torn {
+            let length = tail.length;
+            tail.file.set_len(length).map_err(fail)?;
+            tail.torn = false;
+        }
+        if let Err(error) = tail.file.write_all(&line) {
+            // The next line must not continue the torn one.
+            let length = tail.length;
+            tail.torn = tail.file.set_len(length).is_err();
+            return Err(fail(error));
+        }
+        tail.length += line.len() as u64;
         // Only the way back must be on disk before the host changes; the rest can be found out again.
         if matches!(entry, Entry::Begin { .. } | Entry::Undone { .. }) {
-            file.sync_data().map_err(fail)?;
+            tail.file.sync_data().map_err(fail)?;
         }
         self.entries
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .push(entry);
         Ok(())
     }
@@ -194,7 +238,7 @@ impl Journal {
     pub fn entries(&self) -> Vec<Entry> {
         self.entries
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
@@ -204,7 +248,7 @@ impl Journal {
         for entry in self
             .entries
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .iter()
         {
             match entry {
@@ -224,72 +268,34 @@ impl Journal {
     }
 }
 
-static KEEPER: Mutex<()> = Mutex::new(());
+const NAME: &str = "journal.jsonl";
 
-/// Content that was overwritten, by its SHA-256, mode 0600.
-#[derive(Debug, Clone)]
-pub struct Saved {
-    directory: PathBuf,
+/// All of `text` but a last line that was torn by a power cut, wherever it was torn.
+fn whole(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| *byte == b'\n');
+    &text[..end.map_or(0, |end| end + 1)]
 }
 
-impl Saved {
-    /// A store in `directory`, which is made when something is kept.
-    pub fn in_directory(directory: PathBuf) -> Self {
-        Self { directory }
-    }
-
-    /// Keeps what lies at `path` of the host and returns the step that puts it back.
-    ///
-    /// # Errors
-    /// When it cannot be read or kept.
-    pub fn keep(&self, system: &System, path: &Path) -> Result<UndoStep, ResourceError> {
-        let at = system.path(path);
-        let meta = match std::fs::symlink_metadata(&at) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(UndoStep::RemoveFile { path: path.into() });
-            }
-            other => other.map_err(io("read", path))?,
-        };
-        if meta.is_symlink() {
-            let target = std::fs::read_link(&at).map_err(io("read", path))?;
-            return Ok(UndoStep::RestoreSymlink {
+fn parse(path: &Path, text: &[u8]) -> Result<Vec<Entry>, JournalError> {
+    let mut entries = Vec::new();
+    let lines = text.split(|byte| *byte == b'\n');
+    for (number, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        let entry = serde_json::from_slice(line).map_err(|error| JournalError::Corrupt {
+            path: path.into(),
+            line: number + 1,
+            reason: error.to_string(),
+        })?;
+        if let Entry::Header { version } = entry
+            && version > VERSION
+        {
+            return Err(JournalError::Newer {
                 path: path.into(),
-                target,
+                found: version,
             });
         }
-        let content = std::fs::read(&at).map_err(io("read", path))?;
-        let name: String = Sha256::digest(&content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.directory)
-            .map_err(io("create", &self.directory))?;
-        let kept = self.directory.join(&name);
-        // Side by side, two resources may overwrite the same content; it is written by one of them.
-        let _held = KEEPER.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.exists() {
-            crate::resource::write_atomically(&kept, |_, file| file.write_all(&content))
-                .map_err(io("keep the old content of", path))?;
-        }
-        Ok(UndoStep::RestoreFile {
-            path: path.into(),
-            saved: name,
-            mode: meta.mode() & 0o7777,
-            uid: meta.uid(),
-            gid: meta.gid(),
-        })
+        entries.push(entry);
     }
-
-    /// Reads kept content.
-    ///
-    /// # Errors
-    /// When it is not there or cannot be read.
-    pub fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.directory.join(name))
-    }
+    Ok(entries)
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
 //! The way back: steps recorded in the journal, and walking them from the last to the first.
 //!
-//! Each step may be repeated: a power cut in the middle of an undo costs nothing.
+//! Each step may be repeated: a power cut in the middle of an undo costs nothing. What the site changed after
+//! us is not overwritten: before a step, the host is compared with what our change had left there.
 
-use crate::journal::{Entry, Journal, JournalError, Saved};
-use crate::resource::{self, ResourceError, io, write_atomically};
+use crate::journal::{Entry, Journal, JournalError};
+use crate::resource::ResourceError;
 use crate::system::System;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+mod edited;
+mod subject;
+mod walk;
+
+pub use edited::Kept;
+pub(crate) use edited::observe;
+use subject::Subjects;
 
 /// One step back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,165 +96,107 @@ pub struct UndoFailure {
     pub source: ResourceError,
 }
 
-/// Takes back everything the journal records, the latest first, and goes on after a failure.
-/// `progress` is told each target.
+/// What an undo did.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// Steps that could not be walked. They are tried again by the next call, and so is every older change
+    /// of the same files and units, which waits for them.
+    pub failures: Vec<UndoFailure>,
+    /// What was left as it is or kept beside, because it was changed after us.
+    pub kept: Vec<Kept>,
+    /// Resources that watch something that was put back, by id: they still use what is gone.
+    pub notify: BTreeSet<String>,
+}
+
+/// Takes back everything the journal records, the latest first, and goes on after a failure with what
+/// does not depend on it. `progress` is told each target.
 ///
 /// # Errors
-/// [`JournalError`] when the journal cannot be written. Steps that failed are returned in the value,
-/// and are tried again by the next call.
+/// [`JournalError`] when the journal cannot be written; the call can be repeated then.
 pub fn undo(
     system: &System,
     journal: &Journal,
     progress: &dyn Fn(&str),
-) -> Result<Vec<UndoFailure>, JournalError> {
+) -> Result<Undone, JournalError> {
+    undo_since(system, journal, 0, progress)
+}
+
+/// The same for changes from entry `mark` on: the number of entries the journal had before them.
+///
+/// # Errors
+/// As [`undo`].
+pub fn undo_since(
+    system: &System,
+    journal: &Journal,
+    mark: usize,
+    progress: &dyn Fn(&str),
+) -> Result<Undone, JournalError> {
     let entries = journal.entries();
-    let undone: std::collections::BTreeSet<usize> = entries
+    let undone: BTreeSet<usize> = entries
         .iter()
-        .filter_map(|entry| {
-            if let Entry::Undone { line } = entry {
-                Some(*line)
-            } else {
-                None
-            }
+        .filter_map(|entry| match entry {
+            Entry::Undone { line } => Some(*line),
+            _ => None,
         })
         .collect();
-    let mut failures = Vec::new();
-    for (line, entry) in entries.iter().enumerate().rev() {
-        let Entry::Begin { target, undo, .. } = entry else {
+    let observed = observed(&entries);
+    let mut report = Undone::default();
+    // An older state must not be put back before a newer one: tried again, the newer would win.
+    let mut waiting = Subjects::default();
+    for (line, entry) in entries.iter().enumerate().skip(mark).rev() {
+        let Entry::Begin {
+            target,
+            undo,
+            notify,
+            ..
+        } = entry
+        else {
             continue;
         };
         if undone.contains(&line) {
             continue;
         }
+        let subjects = Subjects::of(undo);
+        if waiting.overlap(&subjects) {
+            waiting.add(subjects);
+            continue;
+        }
         progress(target);
-        match undo
-            .iter()
-            .rev()
-            .try_for_each(|step| walk(step, system, journal.saved()))
-        {
-            Ok(()) => journal.append(Entry::Undone { line })?,
-            Err(source) => failures.push(UndoFailure {
-                target: target.clone(),
-                source,
-            }),
-        }
-    }
-    Ok(failures)
-}
-
-fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
-    match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-fn walk(step: &UndoStep, system: &System, saved: &Saved) -> Result<(), ResourceError> {
-    match step {
-        UndoStep::RemoveFile { path } => {
-            absent_is_fine(std::fs::remove_file(system.path(path))).map_err(io("remove", path))
-        }
-        UndoStep::RestoreFile {
-            path,
-            saved: name,
-            mode,
-            uid,
-            gid,
-        } => {
-            let content = saved
-                .read(name)
-                .map_err(io("find the kept content of", path))?;
-            write_atomically(&system.path(path), |temporary, file| {
-                file.write_all(&content)?;
-                own(temporary, *mode, *uid, *gid)
-            })
-            .map_err(io("restore", path))
-        }
-        UndoStep::RestoreSymlink { path, target } => {
-            let at = system.path(path);
-            absent_is_fine(std::fs::remove_file(&at)).map_err(io("remove", path))?;
-            std::os::unix::fs::symlink(target, at).map_err(io("restore", path))
-        }
-        UndoStep::RemoveDirectory { path } => match std::fs::remove_dir(system.path(path)) {
-            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
-            other => absent_is_fine(other).map_err(io("remove", path)),
-        },
-        UndoStep::RemoveTree { path } => {
-            absent_is_fine(std::fs::remove_dir_all(system.path(path))).map_err(io("remove", path))
-        }
-        UndoStep::RestoreDirectory {
-            path,
-            mode,
-            uid,
-            gid,
-        } => {
-            let at = system.path(path);
-            std::fs::create_dir_all(&at)
-                .and_then(|()| own(&at, *mode, *uid, *gid))
-                .map_err(io("restore", path))
-        }
-        UndoStep::SetOwnership {
-            path,
-            mode,
-            uid,
-            gid,
-        } => absent_is_fine(own(&system.path(path), *mode, *uid, *gid))
-            .map_err(io("restore the owner of", path)),
-        UndoStep::ReloadUnits => Ok(system
-            .commands
-            .must("systemctl", &["daemon-reload"])
-            .map(drop)?),
-        UndoStep::SetService {
-            unit,
-            enabled,
-            running,
-        } => {
-            let installed = system
-                .commands
-                .must("systemctl", &["show", "--property=LoadState", "--", unit])?
-                .trim()
-                != "LoadState=not-found";
-            if installed {
-                let boot = if *enabled { "enable" } else { "disable" };
-                system
-                    .commands
-                    .must("systemctl", &[boot, "--quiet", "--", unit])?;
-                let now = if *running { "start" } else { "stop" };
-                system.commands.must("systemctl", &[now, "--", unit])?;
+        let none = Vec::new();
+        let after = observed.get(&line).copied().unwrap_or(&none);
+        let walked = undo.iter().enumerate().rev().try_for_each(|(index, step)| {
+            let after = after.get(index).and_then(Option::as_deref);
+            edited::walk_unless_edited(step, after, system, journal.saved(), &mut report.kept)
+        });
+        match walked {
+            Ok(()) => {
+                journal.append(Entry::Undone { line })?;
+                report.notify.extend(notify.iter().cloned());
             }
-            Ok(())
-        }
-        UndoStep::SetSysctl { key, value } => {
-            let path = crate::resource::sysctl_path(key);
-            absent_is_fine(std::fs::write(system.path(&path), value)).map_err(io("write", &path))
-        }
-        UndoStep::RemoveUser { name } => resource::remove_user(system, name),
-        UndoStep::SetUser {
-            name,
-            gid,
-            groups,
-            home,
-            shell,
-        } => {
-            let gid = gid.to_string();
-            let args = ["--gid", &gid, "--groups", groups, "--home", home];
-            let args: Vec<&str> = args
-                .into_iter()
-                .chain(["--shell", shell, "--", name])
-                .collect();
-            resource::run_account_tool(system, "usermod", &args)
-        }
-        UndoStep::RemoveGroup { name } => resource::remove_group(system, name),
-        UndoStep::RestoreGroup { name, gid } => resource::restore_group(system, name, *gid),
-        UndoStep::Unmount { path } => resource::unmount(system, path),
-        UndoStep::Run { program, args } => {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            Ok(system.commands.must(program, &args).map(drop)?)
+            Err(source) => {
+                waiting.add(subjects);
+                let target = target.clone();
+                report.failures.push(UndoFailure { target, source });
+            }
         }
     }
+    Ok(report)
 }
 
-fn own(at: &std::path::Path, mode: u32, uid: u32, gid: u32) -> std::io::Result<()> {
-    std::os::unix::fs::chown(at, Some(uid), Some(gid))?;
-    std::fs::set_permissions(at, std::fs::Permissions::from_mode(mode))
+/// What each completed change had left on the host, by the line it began at.
+fn observed(entries: &[Entry]) -> BTreeMap<usize, &Vec<Option<String>>> {
+    let mut begun: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut observed = BTreeMap::new();
+    for (line, entry) in entries.iter().enumerate() {
+        match entry {
+            Entry::Begin { resource, .. } => _ = begun.insert(resource, line),
+            Entry::Done { resource, after } => {
+                if let Some(line) = begun.remove(resource.as_str()) {
+                    observed.insert(line, after);
+                }
+            }
+            _ => {}
+        }
+    }
+    observed
 }

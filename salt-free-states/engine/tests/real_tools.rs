@@ -218,7 +218,7 @@ fn inside() {
         .is_empty()
     );
 
-    let failures = undo::undo(&system, &journal, &|_| {}).unwrap();
+    let failures = undo::undo(&system, &journal, &|_| {}).unwrap().failures;
     assert!(failures.is_empty(), "{failures:?}");
     for ((path, before), (_, after)) in before.iter().zip(files()) {
         assert_eq!(*before, after, "{path}");

@@ -134,6 +134,19 @@ impl<'a> Cluster<'a> {
         std::fs::write(self.config(), yaml).expect("cluster.yaml");
     }
 
+    /// Writes cluster.yaml with these further lines of `spec`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn with(&self, spec: &str) {
+        self.describe("");
+        let mut yaml = std::fs::read_to_string(self.config()).expect("cluster.yaml");
+        for line in spec.lines() {
+            let _ = writeln!(yaml, "  {line}");
+        }
+        std::fs::write(self.config(), yaml).expect("cluster.yaml");
+    }
+
     /// Where cluster.yaml is.
     pub fn config(&self) -> PathBuf {
         self.lab.driver_dir().join("cluster.yaml")

@@ -14,6 +14,7 @@ pub mod kubectl;
 pub mod leftovers;
 pub mod outcome;
 pub mod phases;
+pub mod probe;
 pub mod stage;
 pub mod volume;
 pub mod wait;

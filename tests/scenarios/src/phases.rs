@@ -3,7 +3,7 @@
 use crate::installer::{Event, Run};
 
 /// The phases of a bootstrap, in order; a run tells them all.
-pub const BOOTSTRAP: [&str; 14] = [
+pub const BOOTSTRAP: [&str; 15] = [
     "connect",
     "lease",
     "facts",
@@ -11,6 +11,7 @@ pub const BOOTSTRAP: [&str; 14] = [
     "distribute",
     "prepare",
     "certificates",
+    "roll",
     "runtime",
     "node",
     "control-plane",

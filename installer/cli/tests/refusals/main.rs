@@ -118,7 +118,9 @@ fn the_bundle() {
 fn a_bundle_that_is_not_for_this_cluster() {
     let site = Site::new();
     let replace = |bundle: TestBundle| {
-        std::fs::remove_dir_all(site.at("bundle")).unwrap();
+        ingot_deletion::delete_tree(site.at("bundle").as_ref())
+            .complete()
+            .unwrap();
         std::fs::create_dir(site.at("bundle")).unwrap();
         bundle.write(&site.at("bundle"), &site.key).unwrap();
     };

@@ -1,6 +1,8 @@
 //! The driver's end of a conversation with an agent.
 
-use super::protocol::{HostPlan, Reply, Request, receive, send};
+use super::belonging::Belonging;
+use super::health::{Health, Part};
+use super::protocol::{Applied, HostPlan, Reply, Request, receive, send};
 use super::reach::Port;
 use crate::error::Failure;
 use crate::facts::Facts;
@@ -174,23 +176,68 @@ impl Session {
         settings: &serde_json::Value,
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Report, Failure> {
+        let Applied { report, .. } = self.try_apply(states, settings, events).await?;
+        match failures(&report) {
+            Some(failure) => Err(failure),
+            None => Ok(report),
+        }
+    }
+
+    /// The same, where failures of single resources are left to the caller to look at.
+    ///
+    /// # Errors
+    /// Everything that stood in the way before the first change.
+    pub async fn try_apply(
+        &mut self,
+        states: &[String],
+        settings: &serde_json::Value,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Applied, Failure> {
         let request = Request::Apply {
             states: states.to_vec(),
             settings: settings.clone(),
         };
-        let report = match self.ask_with(&request, events).await? {
-            Reply::Applied { report } => report,
-            other => return Err(unexpected(&other)),
+        match self.ask_with(&request, events).await? {
+            Reply::Applied { applied } => Ok(applied),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Takes back what an application of these states changed; returns what could not be, and what the site
+    /// had changed since and keeps.
+    ///
+    /// # Errors
+    /// When the journal cannot be used, or the connection breaks.
+    pub async fn put_back(
+        &mut self,
+        states: &[String],
+        settings: &serde_json::Value,
+        mark: usize,
+    ) -> Result<(Vec<String>, Vec<String>), Failure> {
+        let request = Request::PutBack {
+            states: states.to_vec(),
+            settings: settings.clone(),
+            mark,
         };
-        let failures: Vec<String> = report
-            .failures()
-            .iter()
-            .map(|(target, reason)| format!("{target}: {reason}"))
-            .collect();
-        if failures.is_empty() {
-            Ok(report)
-        } else {
-            Err(Failure::machine(failures.join("\n")))
+        match self.ask(&request).await? {
+            Reply::Leftovers { problems, kept } => Ok((problems, kept)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// How parts of the host are, which must have been started `since` that many seconds after its boot.
+    ///
+    /// # Errors
+    /// When the host cannot be asked.
+    pub async fn health(
+        &mut self,
+        parts: &[Part],
+        since: f64,
+    ) -> Result<Vec<(Part, Health)>, Failure> {
+        let parts = parts.to_vec();
+        match self.ask(&Request::Health { parts, since }).await? {
+            Reply::Health { parts } => Ok(parts),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -213,13 +260,35 @@ impl Session {
         }
     }
 
-    /// Removes everything; returns what could not be.
+    /// Whose node the host is.
     ///
     /// # Errors
-    /// When the connection breaks.
-    pub async fn reset(&mut self) -> Result<Vec<String>, Failure> {
-        match self.ask(&Request::Reset).await? {
-            Reply::Leftovers { problems } => Ok(problems),
+    /// When a record on the host cannot be read, or the connection breaks.
+    pub async fn belonging(&mut self) -> Result<Belonging, Failure> {
+        match self.ask(&Request::Belonging).await? {
+            Reply::Belonging { belonging } => Ok(belonging),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Removes everything from this node of this cluster; returns what could not be removed, and what the
+    /// site had changed and keeps. `whole` says that all control planes of the cluster are reset.
+    ///
+    /// # Errors
+    /// When the host is another node, or the connection breaks.
+    pub async fn reset(
+        &mut self,
+        cluster: &str,
+        node: &str,
+        whole: bool,
+    ) -> Result<(Vec<String>, Vec<String>), Failure> {
+        let request = Request::Reset {
+            cluster: cluster.into(),
+            node: node.into(),
+            whole,
+        };
+        match self.ask(&request).await? {
+            Reply::Leftovers { problems, kept } => Ok((problems, kept)),
             other => Err(unexpected(&other)),
         }
     }
@@ -230,6 +299,16 @@ impl Session {
             other => Err(unexpected(&other)),
         }
     }
+}
+
+/// The failures of single resources, in one.
+pub fn failures(report: &Report) -> Option<Failure> {
+    let failures = report.failures();
+    let lines = failures
+        .iter()
+        .map(|(target, reason)| format!("{target}: {reason}"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    (!failures.is_empty()).then(|| Failure::machine(text))
 }
 
 /// Why an agent ended, by how it did.

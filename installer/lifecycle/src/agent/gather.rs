@@ -98,6 +98,10 @@ pub fn facts(measure_disk: bool) -> Facts {
         firewalls: firewalls.join().unwrap_or_default(),
         foreign: foreign::signs(),
         membership: membership(),
+        // On a thread of its own for work that blocks, beside the runtime.
+        etcd: tokio::runtime::Handle::try_current()
+            .ok()
+            .and_then(|runtime| runtime.block_on(super::etcd::of_this_host())),
         fsync_p99_ms: if measure_disk { fsync_p99() } else { None },
     };
     Facts {

@@ -11,9 +11,11 @@ use tokio::sync::OnceCell;
 
 mod apply;
 mod dns;
+mod heartbeat;
 mod status;
 
 pub use apply::{ApplyError, apply};
+pub use heartbeat::{Heartbeat, heartbeat};
 pub use status::{ClusterStatus, NodeStatus, PodStatus, status};
 
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
@@ -30,14 +32,33 @@ pub async fn client() -> Result<Client, String> {
 }
 
 async fn connect() -> Result<Client, String> {
-    let file = |name: &str| Some(format!("{}/{name}", paths::PKI));
+    let file = |name: &str| format!("{}/{name}", paths::PKI);
+    https(
+        &format!("https://127.0.0.1:{}", paths::API_PORT),
+        &file("ca.crt"),
+        &file("ingot-agent.crt"),
+        &file("ingot-agent.key"),
+    )
+    .await
+}
+
+/// A client for a server that knows us by a certificate; all are paths but the URL.
+///
+/// # Errors
+/// When a file is not there or cannot be used.
+pub(super) async fn https(
+    url: &str,
+    authority: &str,
+    certificate: &str,
+    key: &str,
+) -> Result<Client, String> {
     let kubeconfig = Kubeconfig {
         clusters: vec![NamedCluster {
             name: "here".into(),
             other: Default::default(),
             cluster: Some(Cluster {
-                server: Some(format!("https://127.0.0.1:{}", paths::API_PORT)),
-                certificate_authority: file("ca.crt"),
+                server: Some(url.into()),
+                certificate_authority: Some(authority.into()),
                 ..Cluster::default()
             }),
         }],
@@ -45,8 +66,8 @@ async fn connect() -> Result<Client, String> {
             name: "agent".into(),
             other: Default::default(),
             auth_info: Some(AuthInfo {
-                client_certificate: file("ingot-agent.crt"),
-                client_key: file("ingot-agent.key"),
+                client_certificate: Some(certificate.into()),
+                client_key: Some(key.into()),
                 ..AuthInfo::default()
             }),
         }],

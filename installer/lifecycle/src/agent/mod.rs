@@ -4,16 +4,20 @@
 //! output ([`protocol`]); when the input ends, the agent ends, and with it the lease it held.
 
 pub mod authority;
+pub mod belonging;
 pub mod blobs;
 pub mod certificates;
 pub mod client;
 pub mod cni;
+pub mod etcd;
 pub mod gather;
+pub mod health;
 pub mod kube;
 pub mod kubelet;
 pub mod lease;
 mod mistake;
 pub mod pod_path;
+pub mod prepared;
 pub mod protocol;
 pub mod reach;
 pub mod reset;

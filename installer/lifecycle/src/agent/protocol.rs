@@ -5,6 +5,7 @@
 //! number of [`Reply::Event`]s and then one other [`Reply`]. Both ends are the same program, checked by
 //! digest before a session begins, so the format needs no versions.
 
+use super::health::{Health, Part};
 use super::pod_path::{Blocked, PodPath};
 use super::reach::Port;
 use crate::facts::{Facts, Membership};
@@ -51,6 +52,16 @@ pub enum Request {
         states: Vec<String>,
         settings: serde_json::Value,
     },
+    /// How these parts of the host are, which must have been started `since` that many seconds after its boot.
+    Health { parts: Vec<Part>, since: f64 },
+    /// Takes back what was changed by an application of these states, from that entry of the journal on.
+    PutBack {
+        states: Vec<String>,
+        settings: serde_json::Value,
+        mark: usize,
+    },
+    /// What a node's kubelet last told the API server of this host.
+    Heartbeat { node: String },
     /// The cluster's authorities, where this host has them.
     ReadAuthority,
     /// Keeps the cluster's authorities on this host.
@@ -80,8 +91,30 @@ pub enum Request {
     KubeletTrouble,
     /// Writes down which cluster the host belongs to.
     Join { membership: Membership },
-    /// Removes everything that was ever installed.
-    Reset,
+    /// Whose node this host is.
+    Belonging,
+    /// Removes everything that was ever installed on this node of this cluster.
+    /// `whole`: all control planes of the cluster are.
+    Reset {
+        cluster: String,
+        node: String,
+        whole: bool,
+    },
+    /// Makes sure that etcd expects a learner at that place.
+    ExpectLearner { name: String, peer_url: String },
+    /// Gives a member of etcd a vote, if it has none.
+    Promote { name: String },
+}
+
+/// What an application of states did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The end of each resource.
+    pub report: Report,
+    /// How many entries the host's journal had before; from there on its changes can be put back.
+    pub mark: usize,
+    /// When it began, seconds after the boot of the host.
+    pub begun: f64,
 }
 
 /// The plan of a host, and what it took to make it.
@@ -165,7 +198,13 @@ pub enum Reply {
         plan: HostPlan,
     },
     Applied {
-        report: Report,
+        applied: Applied,
+    },
+    Health {
+        parts: Vec<(Part, Health)>,
+    },
+    Heartbeat {
+        heartbeat: super::kube::Heartbeat,
     },
     Authority {
         authority: Option<AuthorityFiles>,
@@ -190,9 +229,17 @@ pub enum Reply {
     Trouble {
         trouble: Option<String>,
     },
-    /// Something a reset could not take back.
+    /// What `--initial-cluster` of the new member has to be.
+    Expected {
+        initial_cluster: String,
+    },
+    Belonging {
+        belonging: super::belonging::Belonging,
+    },
+    /// What a reset could not take back, and what it left as the site had changed it.
     Leftovers {
         problems: Vec<String>,
+        kept: Vec<String>,
     },
 }
 

@@ -5,8 +5,8 @@ use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
 use super::reach::Listening;
 use super::{
-    authority, certificates, gather, kube, kubelet, mistake, pod_path, reach, reset, states,
-    storage,
+    authority, belonging, certificates, etcd, gather, health, kube, kubelet, mistake, pod_path,
+    reach, reset, states, storage,
 };
 use crate::facts::Membership;
 use crate::paths;
@@ -105,7 +105,7 @@ async fn apply(
         return Err(error);
     }
     Ok(match result {
-        Ok(report) => Reply::Applied { report },
+        Ok(applied) => Reply::Applied { applied },
         Err(reason) => Reply::Failed { reason },
     })
 }
@@ -135,6 +135,19 @@ async fn answer(request: Request) -> Reply {
                     .collect(),
             })
         }
+        Request::Health { parts, since } => blocking(move || health::of(&parts, since))
+            .await
+            .map(|parts| Reply::Health { parts }),
+        Request::PutBack {
+            states,
+            settings,
+            mark,
+        } => blocking(move || states::put_back(&states, &settings, mark))
+            .await
+            .map(|(problems, kept)| Reply::Leftovers { problems, kept }),
+        Request::Heartbeat { node } => kube::heartbeat(&node)
+            .await
+            .map(|heartbeat| Reply::Heartbeat { heartbeat }),
         Request::Plan { states, settings } => {
             blocking(move || states::plan_states(&states, &settings))
                 .await
@@ -182,9 +195,25 @@ async fn answer(request: Request) -> Reply {
             .await
             .map(|trouble| Reply::Trouble { trouble }),
         Request::Join { membership } => join(&membership).map(|changed| Reply::Done { changed }),
-        Request::Reset => blocking(|| Ok(reset::reset()))
+        Request::Belonging => blocking(belonging::of_this_host)
             .await
-            .map(|problems| Reply::Leftovers { problems }),
+            .map(|belonging| Reply::Belonging { belonging }),
+        Request::ExpectLearner { name, peer_url } => etcd::expect_learner(&name, &peer_url)
+            .await
+            .map(|initial_cluster| Reply::Expected { initial_cluster }),
+        Request::Promote { name } => etcd::promote(&name)
+            .await
+            .map(|()| Reply::Done { changed: 1 }),
+        Request::Reset {
+            cluster,
+            node,
+            whole,
+        } => blocking(move || reset::reset(&cluster, &node, whole))
+            .await
+            .map(|outcome| Reply::Leftovers {
+                problems: outcome.problems,
+                kept: outcome.kept,
+            }),
         Request::PutBlob { .. }
         | Request::Lease { .. }
         | Request::Listen { .. }

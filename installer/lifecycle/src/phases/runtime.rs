@@ -1,4 +1,4 @@
-//! Starts the registry on control planes and the container runtime everywhere.
+//! Starts the registry on control planes and the container runtime, on all hosts that are not members yet.
 
 use crate::driver::Driver;
 use crate::error::Failure;
@@ -8,6 +8,6 @@ use crate::error::Failure;
 /// # Errors
 /// Never by itself; hosts that fail drop out.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    super::apply_group(driver, "runtime", 1).await;
+    super::apply_group(driver, "runtime", 1, |machine| !super::is_member(machine)).await;
     Ok(())
 }

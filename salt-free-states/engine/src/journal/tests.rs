@@ -24,6 +24,7 @@ fn entries_survive_and_a_torn_line_is_dropped() {
     journal
         .append(Entry::Done {
             resource: "a".into(),
+            after: vec![],
         })
         .unwrap();
     assert_eq!(Journal::open(dir.path()).unwrap().entries().len(), 3);
@@ -59,6 +60,48 @@ fn a_corrupt_line_and_a_newer_format_are_refused() {
         Journal::open(dir.path())
             .unwrap_err()
             .to_string()
-            .contains("has format 9, this program knows 1")
+            .contains("has format 9, this program knows 2")
     );
+}
+
+#[test]
+fn a_line_that_was_torn_inside_a_character_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Journal::open(dir.path()).unwrap());
+    let path = dir.path().join("journal.jsonl");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend("{\"entry\":\"done\",\"resource\":\"größ".as_bytes());
+    bytes.pop();
+    for cut in bytes.len() - 3..bytes.len() {
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        assert_eq!(Journal::open(dir.path()).unwrap().entries().len(), 1);
+    }
+}
+
+#[test]
+fn reading_changes_nothing_and_sees_whole_lines_only() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Journal::read(dir.path()).unwrap().is_none());
+    drop(Journal::open(dir.path()).unwrap());
+    let path = dir.path().join("journal.jsonl");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str("{\"entry\":\"done\",");
+    std::fs::write(&path, &text).unwrap();
+    let journal = Journal::read(dir.path()).unwrap().unwrap();
+    assert_eq!(journal.entries().len(), 1);
+    assert!(journal.append(begin("a", &[])).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_journal_of_the_first_format_is_read_and_says_from_where_on_it_is_newer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.jsonl");
+    let old = include_str!("samples/format-1.jsonl");
+    std::fs::write(&path, old).unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let entries = journal.entries();
+    assert_eq!(entries.len(), old.lines().count() + 1);
+    assert_eq!(entries.last(), Some(&Entry::Header { version: 2 }));
+    assert!(matches!(&entries[2], Entry::Done { after, .. } if after.is_empty()));
 }

@@ -3,7 +3,7 @@
 //! The directory belongs to the archive alone. A record beside the files lists what was unpacked, so
 //! that drift of any one file is found without unpacking again.
 
-use super::{Kind, ResourceError, Status, absolute, io};
+use super::{Kind, ResourceError, Status, absolute, io, removal};
 use crate::change::Change;
 use crate::journal::Saved;
 use crate::resource::write_atomically;
@@ -102,6 +102,8 @@ impl Kind for Archive {
             .blobs
             .open(&self.digest)
             .map_err(io("open the blob for", &self.path))?;
+        // A mount in the old directory would move with it.
+        removal::refuse_mounts(system, &self.path)?;
         // Unpacked beside the old directory and then exchanged, so that a reader never sees half of it.
         let fresh = beside(&at, "new");
         remove_tree(&fresh).map_err(io("clean", &self.path))?;
@@ -129,10 +131,7 @@ fn beside(at: &Path, suffix: &str) -> PathBuf {
 }
 
 fn remove_tree(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    ingot_deletion::delete_tree(path).complete()
 }
 
 fn unpack(blob: Box<dyn std::io::Read>, into: &Path, digest: &str) -> std::io::Result<()> {

@@ -115,6 +115,6 @@ impl Kind for Directory {
         ownership::set(system, &self.path, &at, self.mode, &self.owner, &self.group)?;
         self.unwanted(system)?
             .iter()
-            .try_for_each(|path| removal::remove(system, path))
+            .try_for_each(|path| removal::remove_tree(system, path))
     }
 }

@@ -16,7 +16,7 @@ mod kernel_module;
 mod mount;
 mod ownership;
 mod package;
-mod removal;
+pub(crate) mod removal;
 pub(crate) mod service;
 mod swap;
 mod symlink;
@@ -87,9 +87,17 @@ pub enum ResourceError {
     /// A program refused.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// Something in a tree that was to be removed stays, and so do the directories above it.
+    #[error("{}", lines(.0))]
+    Left(Vec<ingot_deletion::Left>),
     /// The host has something else where the resource should be.
     #[error("{0}")]
     Conflict(String),
+}
+
+fn lines(left: &[ingot_deletion::Left]) -> String {
+    let all: Vec<String> = left.iter().map(ToString::to_string).collect();
+    all.join("; ")
 }
 
 pub(crate) fn io<'a>(

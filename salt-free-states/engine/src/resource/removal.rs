@@ -36,6 +36,7 @@ pub(super) fn way_back(
             path.display()
         )));
     }
+    refuse_mounts(system, path)?;
     for entry in entries(system, path)? {
         way_back(system, saved, &entry, steps)?;
     }
@@ -48,13 +49,21 @@ pub(super) fn way_back(
     Ok(())
 }
 
-/// Removes what lies at `path`, with all it holds.
-pub(super) fn remove(system: &System, path: &Path) -> Result<(), ResourceError> {
-    let at = system.path(path);
-    let meta = std::fs::symlink_metadata(&at).map_err(io("read", path))?;
-    match meta.is_dir() {
-        true => std::fs::remove_dir_all(&at),
-        false => std::fs::remove_file(&at),
+/// Refuses if something is mounted at `path` or below it: that is the site's, and would be kept, removed or
+/// moved with what is ours.
+pub(super) fn refuse_mounts(system: &System, path: &Path) -> Result<(), ResourceError> {
+    let mounted = ingot_deletion::mounted_in(&system.path(path)).map_err(io("look at", path))?;
+    match mounted.is_empty() {
+        true => Ok(()),
+        false => Err(ResourceError::Left(mounted)),
     }
-    .map_err(io("remove", path))
+}
+
+/// Removes what lies at `path`, with all it holds.
+pub(crate) fn remove_tree(system: &System, path: &Path) -> Result<(), ResourceError> {
+    let deleted = ingot_deletion::delete_tree(&system.path(path));
+    match deleted.left.is_empty() {
+        true => Ok(()),
+        false => Err(ResourceError::Left(deleted.left)),
+    }
 }

@@ -44,7 +44,7 @@ pub fn find(system: &System, units: &[&str]) -> Result<Vec<Found>, ResourceError
     if units.is_empty() {
         return Ok(Vec::new());
     }
-    let properties = "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload";
+    let properties = "--property=LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload";
     let mut words = vec!["show", properties, "--"];
     words.extend(units);
     let text = system.commands.must("systemctl", &words)?;
@@ -70,7 +70,9 @@ impl Found {
         let is = |key: &str, wanted: &[&str]| value.get(key).is_some_and(|v| wanted.contains(v));
         Self {
             exists: !is("LoadState", &["not-found"]),
-            active: is("ActiveState", &["active", "activating", "reloading"]),
+            // One that ended and waits to be started again does not run.
+            active: is("ActiveState", &["active", "activating", "reloading"])
+                && !is("SubState", &["auto-restart", "auto-restart-queued"]),
             enabled: is("UnitFileState", &["enabled", "enabled-runtime"]),
             stale: is("NeedDaemonReload", &["yes"]),
         }
@@ -119,6 +121,20 @@ fn word(yes: bool) -> &'static str {
     if yes { "true" } else { "false" }
 }
 
+/// Starts, restarts or stops a unit. One that ended too often is not started by systemd until it is told to
+/// forget that (systemd.unit(5), StartLimitBurst): what made it end may be what was just mended.
+pub(crate) fn run(system: &System, verb: &str, unit: &str) -> Result<(), ResourceError> {
+    let words = [verb, "--", unit];
+    if system.commands.run("systemctl", &words)?.success() {
+        return Ok(());
+    }
+    system
+        .commands
+        .run("systemctl", &["reset-failed", "--", unit])?;
+    system.commands.must("systemctl", &words)?;
+    Ok(())
+}
+
 impl Kind for Service {
     fn target(&self) -> String {
         format!("service {}", self.unit)
@@ -152,18 +168,14 @@ impl Kind for Service {
         }
         if found.active != self.running {
             let verb = if self.running { "start" } else { "stop" };
-            system
-                .commands
-                .must("systemctl", &[verb, "--", &self.unit])?;
+            run(system, verb, &self.unit)?;
         }
         Ok(())
     }
 
     fn react(&self, system: &System) -> Result<(), ResourceError> {
         if self.running {
-            system
-                .commands
-                .must("systemctl", &["restart", "--", &self.unit])?;
+            run(system, "restart", &self.unit)?;
         }
         Ok(())
     }

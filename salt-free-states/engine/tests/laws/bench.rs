@@ -18,11 +18,23 @@ pub struct FakeHost {
     pub asked: Mutex<Vec<String>>,
     /// How often it was asked for the state of units.
     pub looks: AtomicUsize,
+    /// The command of this number from now on, from 1, is refused; 0 for none.
+    pub fail_after: AtomicUsize,
     pub root: PathBuf,
 }
 
 impl Commands for FakeHost {
     fn run(&self, program: &str, args: &[&str]) -> Result<CommandOutput, CommandError> {
+        let left = self.fail_after.load(Ordering::Relaxed);
+        self.fail_after
+            .store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 1 {
+            return Ok(CommandOutput {
+                status: Some(1),
+                stdout: String::new(),
+                stderr: "refused".into(),
+            });
+        }
         // One at a time, as the kernel and the locks of the real tools have it.
         let mut asked = self.asked.lock().unwrap();
         if let Some(output) = tools::run(&self.root, program, args) {
@@ -62,7 +74,8 @@ impl Commands for FakeHost {
             ("systemctl", Some("disable")) => _ = units.insert(unit, (false, active)),
             ("systemctl", Some("start")) => _ = units.insert(unit, (enabled, true)),
             ("systemctl", Some("stop")) => _ = units.insert(unit, (enabled, false)),
-            ("systemctl", Some("daemon-reload" | "restart")) | ("swapoff" | "swapon", _) => {}
+            ("systemctl", Some("daemon-reload" | "restart" | "reset-failed"))
+            | ("swapoff" | "swapon", _) => {}
             ("modprobe", _) => {
                 std::fs::create_dir_all(self.root.join("sys/module").join(&unit)).unwrap();
                 if unit == "br_netfilter" {
@@ -245,8 +258,9 @@ impl Bench {
         assert!(self.apply(&graph).changed() > 0);
         let again = self.plan(&graph);
         assert!(again.is_empty(), "a second plan is not empty: {again:?}");
-        let failures = undo::undo(&self.system, &self.journal, &|_| {}).unwrap();
-        assert!(failures.is_empty(), "{failures:?}");
+        let undone = undo::undo(&self.system, &self.journal, &|_| {}).unwrap();
+        assert!(undone.failures.is_empty(), "{:?}", undone.failures);
+        assert_eq!(undone.kept, [], "nobody else changed anything");
         assert_eq!(
             self.snapshot(),
             before,

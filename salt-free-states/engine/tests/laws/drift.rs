@@ -73,7 +73,10 @@ const DRIFTS: &[Drift] = &[
     ),
     (
         "archive: {digest: 'sha256:1', path: /srv/release}",
-        |bench| std::fs::remove_dir_all(bench.at("srv/release")).unwrap(),
+        |bench| {
+            let deleted = ingot_deletion::delete_tree(&bench.at("srv/release"));
+            deleted.complete().unwrap()
+        },
         &["digest"],
     ),
 ];

@@ -3,6 +3,7 @@
 
 mod bench;
 mod drift;
+mod edits;
 mod kinds;
 mod packages;
 mod reactions;

@@ -156,7 +156,7 @@ mod tests {
             });
             Monitor::connect(&dir, || true)?.run("stop", json!({}))
         });
-        std::fs::remove_dir_all(&dir).unwrap();
+        ingot_deletion::delete_tree(&dir).complete().unwrap();
         result
     }
 

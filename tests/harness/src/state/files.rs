@@ -85,7 +85,7 @@ pub(crate) fn write_file(path: &Path, content: &str) -> Result<(), StateError> {
 
 /// Removes a tree; one that is not there is fine.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), StateError> {
-    match fs::remove_dir_all(path) {
+    match ingot_deletion::delete_tree(path).complete() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(access("remove", path, error)),
         _ => Ok(()),
     }

@@ -181,5 +181,5 @@ fn files_and_programs(guest: &Guest) {
             .unwrap()
     });
     assert!(out(guest, &format!("{path} --version")).starts_with("qemu-img version"));
-    fs::remove_dir_all(&dir).unwrap();
+    ingot_deletion::delete_tree(&dir).complete().unwrap();
 }

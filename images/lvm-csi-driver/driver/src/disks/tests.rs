@@ -126,7 +126,8 @@ async fn a_disk_of_a_pool_that_goes_stays_known_and_others_are_forgotten() {
     assert_eq!(first[1], ("node-1.sdb".into(), DiskHealth::Good, two));
     assert_eq!(first[2], ("node-1.sdc".into(), DiskHealth::Good, two));
     for name in ["sdb", "sdc"] {
-        std::fs::remove_dir_all(folder.path().join("sys/block").join(name)).expect("unplugged");
+        let unplugged = ingot_deletion::delete_tree(&folder.path().join("sys/block").join(name));
+        unplugged.complete().expect("unplugged");
     }
     reporter.report().await.expect("reported");
     let then = shown().await;

@@ -1,6 +1,6 @@
 //! What the agent of a control plane is asked about the cluster.
 
-use super::super::kube::ClusterStatus;
+use super::super::kube::{ClusterStatus, Heartbeat};
 use super::super::protocol::{Reply, Request};
 use super::{Session, unexpected};
 use crate::error::Failure;
@@ -28,6 +28,43 @@ impl Session {
     /// Why it is not.
     pub async fn kube_ready(&mut self) -> Result<(), Failure> {
         self.done(&Request::KubeReady).await.map(drop)
+    }
+
+    /// Makes sure that etcd expects a learner, through the member on the host; returns what `--initial-cluster`
+    /// of the new member has to be.
+    ///
+    /// # Errors
+    /// When etcd refuses, or does not answer.
+    pub async fn expect_learner(&mut self, name: &str, peer_url: &str) -> Result<String, Failure> {
+        let request = Request::ExpectLearner {
+            name: name.into(),
+            peer_url: peer_url.into(),
+        };
+        match self.ask(&request).await? {
+            Reply::Expected { initial_cluster } => Ok(initial_cluster),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Gives a member of etcd a vote, through the member on the host.
+    ///
+    /// # Errors
+    /// While it has not caught up, or when etcd refuses.
+    pub async fn promote(&mut self, name: &str) -> Result<(), Failure> {
+        let name = name.into();
+        self.done(&Request::Promote { name }).await.map(drop)
+    }
+
+    /// What a node's kubelet last told the API server of the host.
+    ///
+    /// # Errors
+    /// When the API server of the host does not answer.
+    pub async fn heartbeat(&mut self, node: &str) -> Result<Heartbeat, Failure> {
+        let node = node.into();
+        match self.ask(&Request::Heartbeat { node }).await? {
+            Reply::Heartbeat { heartbeat } => Ok(heartbeat),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// The state of the cluster.

@@ -83,7 +83,7 @@ pub async fn status(dns: Option<(IpAddr, String)>) -> Result<ClusterStatus, Stri
     Ok(status)
 }
 
-fn node_status(node: Node) -> NodeStatus {
+pub(super) fn node_status(node: Node) -> NodeStatus {
     let state = node.status.unwrap_or_default();
     let ready = state
         .conditions

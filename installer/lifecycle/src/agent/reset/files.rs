@@ -1,0 +1,148 @@
+//! Which mounts and files of a node go with a reset: those of workloads, of programs while they ran, and
+//! those in directories that are ours alone. Everything is deleted through `ingot-deletion`, which enters no
+//! mount and follows no link; what the site mounted or linked there stays, and is named.
+
+use crate::agent::prepared::Prepared;
+use crate::paths;
+use ingot_deletion::{Left, MountTable, Root, delete as delete_in, delete_tree, unmount_below};
+use std::path::{Path, PathBuf};
+
+/// Directories below which the kubelet and containerd mount what pods use, with what names of entries begin
+/// with. What is mounted on one of these entries itself, or beside them, is the site's.
+const MOUNTED_BY_WORKLOADS: [(&str, &[&str]); 3] = [
+    ("run/containerd", &["io.containerd."]),
+    ("var/lib/containerd", &["io.containerd.", "tmpmounts"]),
+    ("var/lib/kubelet", &["pods", "plugins", "volumeplugins"]),
+];
+/// Where the network namespaces of pods are, each a mount on a file `cni-<ID>`.
+const NAMESPACES: &str = "run/netns";
+/// What programs made while they ran and no state describes.
+const RUNTIME: [&str; 4] = [
+    "run/containerd",
+    "run/flannel",
+    "run/xtables.lock",
+    "var/lib/cni",
+];
+/// Directories that are ours alone; those that were there before us stay, empty.
+const EMPTIED: [&str; 5] = [
+    "var/lib/kubelet",
+    "var/lib/containerd",
+    "var/lib/etcd",
+    "var/log/containers",
+    "var/log/pods",
+];
+/// What a file system keeps at its root.
+const OF_FILE_SYSTEMS: [&str; 1] = ["lost+found"];
+
+/// Directories a site may have prepared as mounts of its own: everything that we fill.
+pub fn directories() -> Vec<PathBuf> {
+    let ours = EMPTIED.iter().map(|path| Path::new("/").join(path));
+    ours.chain([
+        paths::HOME.into(),
+        "/etc/kubernetes".into(),
+        "/var/log/kubernetes".into(),
+    ])
+    .collect()
+}
+
+/// What holds something in the directories that a reset empties; paths as the host has them.
+pub fn occupied(root: &Path) -> Vec<String> {
+    EMPTIED
+        .iter()
+        .filter(|path| holds_something(&root.join(path)))
+        .map(|path| format!("/{path}"))
+        .collect()
+}
+
+fn holds_something(directory: &Path) -> bool {
+    let ours = |name: &std::ffi::OsStr| OF_FILE_SYSTEMS.iter().all(|one| name != *one);
+    std::fs::read_dir(directory)
+        .is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| ours(&entry.file_name()))))
+}
+
+/// Unmounts what pods used, the deepest first; what stays mounted is returned in words.
+pub fn unmount_workloads(root: &Path) -> Vec<String> {
+    let mut directories = Vec::new();
+    for (directory, prefixes) in MOUNTED_BY_WORKLOADS {
+        let entries = std::fs::read_dir(root.join(directory))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let ours = entries.filter(|entry| {
+            let name = entry.file_name();
+            prefixes
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+        });
+        directories.extend(ours.map(|entry| entry.path()));
+    }
+    let mut problems = match unmount_below(&directories) {
+        Ok(left) => left
+            .iter()
+            .map(|left| format!("cannot unmount {left}"))
+            .collect(),
+        Err(error) => vec![format!("cannot read the list of mounts: {error}")],
+    };
+    let namespaces = std::fs::read_dir(root.join(NAMESPACES))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for entry in namespaces.filter(|entry| entry.file_name().to_string_lossy().starts_with("cni-"))
+    {
+        let flags = nix::mount::MntFlags::MNT_DETACH | nix::mount::MntFlags::UMOUNT_NOFOLLOW;
+        // A namespace of a pod that is gone is a plain file.
+        let _ = nix::mount::umount2(&entry.path(), flags);
+        let deleted = delete_tree(&entry.path());
+        problems.extend(
+            deleted
+                .left
+                .iter()
+                .map(|left| format!("cannot remove {left}")),
+        );
+    }
+    problems
+}
+
+/// Deletes what programs made and empties our directories; returns what stays.
+pub fn delete(root: &Path, prepared: &Prepared) -> Vec<Left> {
+    let mut left = Vec::new();
+    for path in RUNTIME {
+        left.extend(delete_tree(&root.join(path)).left);
+    }
+    left.extend(delete_tree(&root.join(super::super::cni::CONFLIST.trim_start_matches('/'))).left);
+    for path in EMPTIED {
+        left.extend(empty(root, Path::new(path), prepared));
+    }
+    left
+}
+
+/// Deletes our own directory, the last of all; returns what stays.
+pub fn delete_home(root: &Path, prepared: &Prepared) -> Vec<Left> {
+    let home = Path::new(paths::HOME.trim_start_matches('/'));
+    match at(root, home, prepared) {
+        Root::Keep => delete_tree(&root.join(home)).left,
+        mount => delete_in(&root.join(home), &mount, &OF_FILE_SYSTEMS).left,
+    }
+}
+
+fn empty(root: &Path, path: &Path, prepared: &Prepared) -> Vec<Left> {
+    // A disk that is there and empty is as it should be, whoever mounted it.
+    if !holds_something(&root.join(path)) {
+        return Vec::new();
+    }
+    let at = at(root, path, prepared);
+    delete_in(&root.join(path), &at, &OF_FILE_SYSTEMS).left
+}
+
+/// A mount that the site had prepared for us is emptied; any other is not entered.
+fn at(root: &Path, path: &Path, prepared: &Prepared) -> Root {
+    let table = MountTable::of_this_process().unwrap_or_default();
+    let resolved = std::fs::canonicalize(root).map(|root| root.join(path));
+    let mount = resolved
+        .ok()
+        .and_then(|resolved| table.at(&resolved).cloned());
+    match mount {
+        Some(mount) if prepared.holds(&Path::new("/").join(path), &mount) => Root::KeepMount(mount),
+        _ => Root::Keep,
+    }
+}

@@ -1,0 +1,63 @@
+//! A control plane leaves its cluster: its API server ends what it serves, its Node and its member of etcd go. The
+//! others go on without it.
+
+use crate::agent::etcd;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, DeleteParams};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long an API server may take to end: its delay before it stops to listen, and its last requests.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Leaves the cluster. Where this host's member of etcd does not answer, it has left already, or is broken: it
+/// counts for nothing then, and whoever takes its place removes it.
+///
+/// # Errors
+/// When the cluster would lose its data: nothing was touched.
+pub(super) fn cluster(node: &str) -> Result<(), String> {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return Err("the agent has no runtime".into());
+    };
+    let Ok(members) = runtime.block_on(etcd::members()) else {
+        return Ok(());
+    };
+    if !members.iter().any(|member| member.name == node) || members.len() == 1 {
+        return Ok(());
+    }
+    runtime.block_on(etcd::may_leave(node, &members))?;
+    // Through another API server it would be as good, but this one is here.
+    let _ = runtime.block_on(delete_node(node));
+    // The kubelet would start again what ends.
+    let _ = Command::new("systemctl")
+        .args(["stop", "kubelet.service"])
+        .status();
+    end_api_server();
+    runtime.block_on(etcd::leave(node, false))
+}
+
+async fn delete_node(node: &str) -> Result<(), String> {
+    let nodes = Api::<Node>::all(crate::agent::kube::client().await?);
+    match nodes.delete(node, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(crate::error::chain(&error)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Lets the API server end by itself: load balancers see that it is not ready before it stops to listen.
+fn end_api_server() {
+    let deadline = Instant::now() + PATIENCE;
+    for pid in running() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    while !running().is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn running() -> Vec<i32> {
+    crate::agent::health::instance::pids_of("kube-apiserver")
+}
