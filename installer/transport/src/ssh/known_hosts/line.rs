@@ -13,8 +13,8 @@ pub(super) enum Said {
     Key(PublicKey),
     /// Whoever shows this key is not to be trusted.
     Revoked(PublicKey),
-    /// An authority certifies its keys.
-    Authority,
+    /// An authority certifies its keys with this one.
+    Authority(PublicKey),
     /// Not to be understood.
     Unreadable {
         /// What is wrong.
@@ -52,8 +52,13 @@ pub(super) fn about(name: &str, line: &[u8]) -> Option<Said> {
         _ => Err("has no key".into()),
     };
     Some(match (marker.as_deref(), key) {
-        (Some("@cert-authority"), _) => Said::Authority,
+        (Some("@cert-authority"), Ok(key)) => Said::Authority(key),
         (Some("@revoked"), Ok(key)) => Said::Revoked(key),
+        // An authority that cannot be read vouches for nobody, and takes nothing back.
+        (Some("@cert-authority"), Err(reason)) => Said::Unreadable {
+            reason,
+            marked: false,
+        },
         (Some("@revoked") | None, Err(reason)) => unreadable(reason),
         (None, Ok(key)) => Said::Key(key),
         (Some(other), _) => unreadable(format!("has the unknown mark {other}")),
@@ -72,7 +77,7 @@ fn concerns(patterns: &str, name: &str) -> Result<bool, &'static str> {
             Some(rest) => (true, rest),
             None => (false, pattern),
         };
-        if fits(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()) {
+        if matches(pattern, name) {
             if excludes {
                 return Ok(false);
             }
@@ -88,6 +93,11 @@ fn hashed(pattern: &str, name: &str) -> Option<bool> {
     let (salt, hash) = (STANDARD.decode(salt).ok()?, STANDARD.decode(hash).ok()?);
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
     (hash.len() == 20).then(|| hmac::verify(&key, name.as_bytes(), &hash).is_ok())
+}
+
+/// Whether a pattern of names is about `name`, which is in lower case.
+pub(in crate::ssh) fn matches(pattern: &str, name: &str) -> bool {
+    fits(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes())
 }
 
 /// `*` stands for any text, `?` for one sign; brackets stand for themselves.
@@ -160,11 +170,11 @@ mod tests {
         let key = PublicKey::from_openssh(KEY).unwrap();
         assert_eq!(
             said("cp1", &format!("@revoked * {KEY}")),
-            Some(Said::Revoked(key))
+            Some(Said::Revoked(key.clone()))
         );
         assert_eq!(
             said("cp1", &format!("@cert-authority cp1 {KEY}")),
-            Some(Said::Authority)
+            Some(Said::Authority(key))
         );
         assert_eq!(said("cp1", &format!("@revoked w1 {KEY}")), None);
     }
