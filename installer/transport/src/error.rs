@@ -199,7 +199,8 @@ pub enum TransportError {
     },
     /// The server has ended the connection since too many keys were offered.
     #[error(
-        "{address} ended the log-in of user `{user}` after {offered} keys, {left} were left, and said \"{said}\"; name the right one with `keyFile`, so that it is offered first, or raise `MaxAuthTries` in its sshd_config"
+        "{address} ended the log-in of user `{user}` after {offered} keys, {left} were left{}; name the right one with `keyFile`, so that it is offered first, or raise `MaxAuthTries` in its sshd_config",
+        match said { Some(said) => format!(", and said \"{said}\""), None => ", without a word".into() }
     )]
     TooManyTries {
         /// Address and port.
@@ -211,7 +212,7 @@ pub enum TransportError {
         /// How many were left.
         left: usize,
         /// What the server said.
-        said: String,
+        said: Option<String>,
     },
     /// The user is let in and gets no shell.
     #[error(

@@ -7,7 +7,7 @@
 
 mod line;
 
-use super::known_hosts::matches;
+use super::known_hosts::fits;
 use line::words;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -194,11 +194,13 @@ impl Reader<'_> {
                 continue;
             }
             let patterns = words.next().map(String::as_str).unwrap_or_default();
-            let value = match name.as_str() {
-                "host" => self.host_name(),
-                "originalhost" => self.host.to_owned(),
-                "user" => self.remote_user().to_owned(),
-                "localuser" => self.config.user.clone(),
+            // Capitals count in a `Host` line and in the names of users, and in nothing else.
+            let (patterns, lower) = (patterns.to_owned(), patterns.to_ascii_lowercase());
+            let (value, patterns) = match name.as_str() {
+                "host" => (self.host_name().to_ascii_lowercase(), lower),
+                "originalhost" => (self.host.to_ascii_lowercase(), lower),
+                "user" => (self.remote_user().to_owned(), patterns),
+                "localuser" => (self.config.user.clone(), patterns),
                 _ => {
                     self.unread.push(format!("Match {word}"));
                     holds = false;
@@ -240,7 +242,7 @@ impl Reader<'_> {
         let mut found: Vec<PathBuf> = entries
             .filter(|entry| {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                !name.starts_with('.') && matches(&pattern, &name.to_ascii_lowercase())
+                !name.starts_with('.') && fits(&pattern, &name)
             })
             .map(|entry| entry.path())
             .collect();
@@ -296,13 +298,12 @@ impl Reader<'_> {
 }
 
 fn is_listed<'a>(patterns: impl Iterator<Item = &'a str>, name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
     let mut listed = false;
     for pattern in patterns {
         match pattern.strip_prefix('!') {
-            Some(pattern) if matches(pattern, &name) => return false,
+            Some(pattern) if fits(pattern, name) => return false,
             Some(_) => {}
-            None => listed |= matches(pattern, &name),
+            None => listed |= fits(pattern, name),
         }
     }
     listed

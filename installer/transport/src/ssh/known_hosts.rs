@@ -9,7 +9,7 @@ mod line;
 use super::algorithms;
 use crate::TransportError;
 use line::Said;
-pub(super) use line::matches;
+pub(super) use line::fits;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -19,7 +19,7 @@ pub(super) async fn authenticate(
     target: &SshTarget,
     heard: &Heard,
 ) -> Result<(), TransportError> {
-    let offers = offers::all(&target.keys).await?;
+    let offers = offers::all(&target.keys, handle.agent_session_binding()).await?;
     let mut attempt = Attempt {
         target,
         heard,
@@ -117,20 +117,20 @@ impl Attempt<'_> {
     /// The server has ended the connection.
     fn closed(&self) -> TransportError {
         let address = self.address();
-        match self.heard.farewell() {
-            Some(said) if said.contains("Too many authentication failures") => {
-                TransportError::TooManyTries {
-                    address,
-                    user: self.target.user.clone(),
-                    offered: self.offered.len(),
-                    left: self.left.saturating_sub(1),
-                    said,
-                }
-            }
-            said => TransportError::Dropped {
-                address,
-                said: said.or_else(|| self.heard.banner()),
-            },
+        let said = self.heard.farewell().or_else(|| self.heard.banner());
+        let too_many = said
+            .as_deref()
+            .is_some_and(|said| said.contains("Too many authentication failures"));
+        // Whoever has refused a key already has not dropped us for being busy.
+        if !too_many && self.offered.len() < 2 {
+            return TransportError::Dropped { address, said };
+        }
+        TransportError::TooManyTries {
+            address,
+            user: self.target.user.clone(),
+            offered: self.offered.len(),
+            left: self.left.saturating_sub(1),
+            said,
         }
     }
 

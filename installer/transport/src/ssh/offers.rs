@@ -4,8 +4,8 @@
 
 use super::key_file::{self, KeyFile};
 use crate::{Secret, TransportError};
-use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
+use russh::keys::agent::{AgentIdentity, AgentSessionBinding};
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,8 +55,27 @@ pub(super) struct Offer {
 pub(super) enum Signer {
     /// A key of a file.
     Key(Arc<PrivateKey>),
-    /// The SSH agent with this socket.
-    Agent(PathBuf),
+    /// The SSH agent.
+    Agent(AgentDoor),
+}
+
+/// The way to an SSH agent.
+#[derive(Clone)]
+pub(super) struct AgentDoor {
+    socket: PathBuf,
+    /// What tells the agent which server asks: a key may be good for some servers only (`ssh-add -h`).
+    binding: Option<AgentSessionBinding>,
+}
+
+impl AgentDoor {
+    async fn open(&self) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
+        let mut agent = AgentClient::connect_uds(&self.socket).await?;
+        if let Some(binding) = &self.binding {
+            // Agents that do not know of this have no such keys.
+            let _ = agent.bind_session(binding, false).await;
+        }
+        Ok(agent)
+    }
 }
 
 /// Why a signature could not be made.
@@ -85,8 +104,8 @@ impl russh::Signer for Signer {
     ) -> Result<Vec<u8>, SignError> {
         let refused = |error: &dyn std::fmt::Display| SignError::Refused(error.to_string());
         match self {
-            Self::Agent(socket) => {
-                let mut agent = connect(socket).await.map_err(|error| refused(&error))?;
+            Self::Agent(door) => {
+                let mut agent = door.open().await.map_err(|error| refused(&error))?;
                 let signed = agent.sign_request(identity, hash, data).await;
                 signed.map_err(|error| refused(&error))
             }
@@ -119,28 +138,34 @@ fn sign(
     Ok(bytes)
 }
 
-async fn connect(socket: &Path) -> Result<AgentClient<UnixStream>, russh::keys::Error> {
-    AgentClient::connect_uds(socket).await
-}
-
 /// What the agent holds, or why that is not known.
-struct Agent<'a> {
-    socket: Option<&'a Path>,
+struct Agent {
+    door: Option<AgentDoor>,
     identities: Result<Vec<AgentIdentity>, String>,
 }
 
-impl<'a> Agent<'a> {
-    async fn ask(socket: Option<&'a Path>) -> Self {
-        let Some(path) = socket else {
+impl Agent {
+    async fn ask(socket: Option<&Path>, binding: Option<&AgentSessionBinding>) -> Self {
+        let Some(socket) = socket else {
             let identities = Err("none is running (SSH_AUTH_SOCK is not set)".into());
-            return Self { socket, identities };
+            return Self {
+                door: None,
+                identities,
+            };
         };
-        let asked = async { connect(path).await?.request_identities().await };
+        let door = AgentDoor {
+            socket: socket.to_owned(),
+            binding: binding.cloned(),
+        };
+        let asked = async { door.open().await?.request_identities().await };
         let identities = asked.await.map_err(|error| match error {
-            russh::keys::Error::IO(error) => format!("{}: {error}", path.display()),
+            russh::keys::Error::IO(error) => format!("{}: {error}", socket.display()),
             other => other.to_string(),
         });
-        Self { socket, identities }
+        Self {
+            door: Some(door),
+            identities,
+        }
     }
 
     fn identities(&self) -> &[AgentIdentity] {
@@ -149,7 +174,7 @@ impl<'a> Agent<'a> {
 
     /// Offers the identities that are wanted, certificates first.
     fn offers(&self, wanted: impl Fn(&PublicKey) -> bool) -> Vec<Offer> {
-        let Some(socket) = self.socket else {
+        let Some(door) = &self.door else {
             return Vec::new();
         };
         let found = self
@@ -160,7 +185,7 @@ impl<'a> Agent<'a> {
             .map(|identity| Offer {
                 name: called(identity),
                 identity: identity.clone(),
-                signer: Signer::Agent(socket.to_owned()),
+                signer: Signer::Agent(door.clone()),
             })
             .collect();
         offers.sort_by_key(|offer| matches!(offer.identity, AgentIdentity::PublicKey { .. }));
@@ -187,12 +212,15 @@ pub(super) struct Offers {
     pub(super) left_out: Vec<String>,
 }
 
-/// The keys to log in with.
+/// The keys to log in with, in a session that the SSH agent is told of.
 ///
 /// # Errors
 /// When a key that is named cannot be used, or there is none at all.
-pub(super) async fn all(keys: &Keys) -> Result<Offers, TransportError> {
-    let agent = Agent::ask(keys.agent.as_deref()).await;
+pub(super) async fn all(
+    keys: &Keys,
+    binding: Option<&AgentSessionBinding>,
+) -> Result<Offers, TransportError> {
+    let agent = Agent::ask(keys.agent.as_deref(), binding).await;
     let mut offers = Offers {
         list: Vec::new(),
         left_out: Vec::new(),
@@ -242,7 +270,7 @@ impl Offers {
     }
 
     /// Offers of the files that are there. One that cannot be used is no reason to stop.
-    fn of_those_there(&mut self, paths: &[PathBuf], keys: &Keys, agent: &Agent<'_>) {
+    fn of_those_there(&mut self, paths: &[PathBuf], keys: &Keys, agent: &Agent) {
         for path in paths.iter().filter(|path| path.exists()) {
             if let Err(error) = self.of_file(path, keys, agent) {
                 self.left_out.push(error.to_string());
@@ -250,23 +278,18 @@ impl Offers {
         }
     }
 
-    fn of_file(
-        &mut self,
-        path: &Path,
-        keys: &Keys,
-        agent: &Agent<'_>,
-    ) -> Result<(), TransportError> {
+    fn of_file(&mut self, path: &Path, keys: &Keys, agent: &Agent) -> Result<(), TransportError> {
         let (public, signer) = match key_file::read(path, keys.passphrase.as_ref())? {
             KeyFile::Private(key) => (key.public_key().clone(), Signer::Key(Arc::from(key))),
             KeyFile::Public(public, why) => {
                 let held = agent.offers(|key| key.key_data() == public.key_data());
-                let Some(socket) = agent.socket.filter(|_| !held.is_empty()) else {
+                let Some(door) = agent.door.as_ref().filter(|_| !held.is_empty()) else {
                     return Err(TransportError::Key {
                         path: path.display().to_string(),
                         reason: why,
                     });
                 };
-                let signer = Signer::Agent(socket.to_owned());
+                let signer = Signer::Agent(door.clone());
                 self.certificates(path, keys, &public, &signer);
                 self.add(held);
                 (public, signer)

@@ -101,6 +101,41 @@ async fn an_agent_with_more_keys_than_the_server_wants_to_see() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_agent_gives_to_one_server_only() {
+    if !wanted() {
+        return;
+    }
+    let site = Site::new(&ROOT);
+    let (sshd, other) = (site.sshd(""), site.sshd(""));
+    let agent = Agent::start(site.at("agent"));
+    must(
+        Command::new("ssh-add")
+            .arg("-q")
+            .arg("-H")
+            .arg(site.known_hosts([&sshd]))
+            .arg("-h")
+            .arg(format!("[127.0.0.1]:{}", sshd.port))
+            .arg(site.key())
+            .env("SSH_AUTH_SOCK", &agent.socket),
+    );
+    let keys = Keys {
+        agent: Some(agent.socket.clone()),
+        ..Keys::default()
+    };
+    ingot(&site, &sshd, &with(keys.clone())).await.unwrap();
+    // Both servers show the same host key, which is what the agent goes by.
+    ingot(&site, &other, &with(keys.clone())).await.unwrap();
+    keygen(&site.at("another"), "", &["-t", "ed25519"]);
+    let stranger = site.sshd(&format!("HostKey {}", site.at("another").display()));
+    let public = std::fs::read_to_string(site.at("another.pub")).unwrap();
+    let known = site.at("known-stranger");
+    std::fs::write(&known, format!("[127.0.0.1]:{} {public}", stranger.port)).unwrap();
+    let refused = ingot_at(target(&stranger, &with(keys)), known).await;
+    let text = refused.err().unwrap();
+    assert!(text.contains("it holds no keys"), "{text}");
+}
+
+#[tokio::test]
 async fn keys_that_nobody_named_are_those_that_ssh_would_find() {
     if !wanted() {
         return;

@@ -165,6 +165,36 @@ async fn one_session_a_connection_is_enough() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_only_forward_is_enough_on_a_jump_host() {
+    if !wanted() {
+        return;
+    }
+    let site = Site::new(&[
+        ROOT[0],
+        User::new("gate", 4302, "/usr/sbin/nologin"),
+        User::new("narrow", 4303, "/bin/false")
+            .options("restrict,port-forwarding,command=\"false\""),
+    ]);
+    let server = site.sshd("");
+    // Two jump hosts behind one another, the second one without sessions at all.
+    let (outer, inner) = (site.sshd(""), site.sshd("MaxSessions 0"));
+    let known = site.known_hosts([&server, &outer, &inner]);
+    let login = |user: &str| Login::with(user, &site.key());
+    let through = SshTarget {
+        jump: Some(Box::new(target(&outer, &login("gate")))),
+        ..target(&inner, &login("narrow"))
+    };
+    let target = SshTarget {
+        jump: Some(Box::new(through)),
+        ..target(&server, &login("root"))
+    };
+    let (hosts, failures) = all(&[target.clone(), target], &known, &Pool::default()).await;
+    assert_eq!(failures, Vec::<String>::new());
+    join_all(hosts.iter().map(|host| works(host))).await;
+    assert_eq!(outer.log().matches("Accepted publickey").count(), 1);
+}
+
 #[tokio::test]
 async fn a_jump_host_that_does_not_forward_is_the_one_that_is_told() {
     if !wanted() {

@@ -88,17 +88,19 @@ impl Here {
         };
         let config = self.config(ssh);
         let mut files = config.known_hosts.clone();
-        files.append(&mut way.known_hosts.also);
-        way.known_hosts.also = files;
         if ssh.jump.is_none() && config.proxy == Some(Proxy::Command) {
             way.notes.0.push("`ProxyCommand`".into());
         }
         let unread = config.unread.iter();
         way.notes.0.extend(unread.map(|line| format!("`{line}`")));
         way.target.jump = match &ssh.jump {
-            Some(jump) => Some(Box::new(self.target(jump)?)),
-            None => self.through(&config, DEEPEST)?,
+            Some(jump) => {
+                files.extend(self.config(jump).known_hosts);
+                Some(Box::new(self.target(jump)?))
+            }
+            None => self.through(&config, &mut files, DEEPEST)?,
         };
+        way.known_hosts.also.splice(0..0, files);
         Ok(way)
     }
 
@@ -168,10 +170,12 @@ impl Here {
         }
     }
 
-    /// The hosts that the SSH configuration leads through, the last one of them.
+    /// The hosts that the SSH configuration leads through, the last one of them; their files of host keys
+    /// are added to `files`.
     fn through(
         &self,
         config: &HostConfig,
+        files: &mut Vec<PathBuf>,
         deepest: usize,
     ) -> Result<Option<Box<SshTarget>>, Failure> {
         let Some(Proxy::Jump(hosts)) = &config.proxy else {
@@ -180,11 +184,13 @@ impl Here {
         let mut way: Option<Box<SshTarget>> = None;
         for host in hosts {
             let ssh = jump(host);
+            let config = self.config(&ssh);
+            files.extend(config.known_hosts.iter().cloned());
             let mut target = self.target(&ssh)?;
             // The first one may be behind others itself.
             target.jump = match way {
                 Some(before) => Some(before),
-                None if deepest > 0 => self.through(&self.config(&ssh), deepest - 1)?,
+                None if deepest > 0 => self.through(&config, files, deepest - 1)?,
                 None => None,
             };
             way = Some(Box::new(target));
@@ -286,6 +292,7 @@ Host inner
   ProxyJump outer:23
 Host outer
   HostName outer.site
+  UserKnownHostsFile ~/known-outer
 Host strict
   IdentitiesOnly yes
 Host odd
@@ -308,7 +315,11 @@ Match exec true
         assert!(!way.target.keys.only_files && way.target.keys.defaults.is_empty());
         assert_eq!(
             way.known_hosts.also,
-            [dir.path().join("known-here"), "of-the-system".into()]
+            [
+                dir.path().join("known-here"),
+                dir.path().join("known-outer"),
+                "of-the-system".into()
+            ]
         );
         let way = here.way(&node("strict")).unwrap();
         assert!(way.target.keys.only_files);

@@ -39,7 +39,7 @@ fn the_first_value_counts_and_keys_add_up() {
          Host *\n  IdentityFile ~/.ssh/two\n  IdentitiesOnly yes\n  CertificateFile %d/cert\n",
     );
     let home = files.0.path();
-    let cp1 = files.of("CP1");
+    let cp1 = files.of("cp1");
     assert_eq!(cp1.user.as_deref(), Some("first"));
     assert_eq!(cp1.port, Some(2200));
     assert_eq!(cp1.host_name.as_deref(), Some("10.0.0.1"));
@@ -157,4 +157,64 @@ fn marks_in_paths_are_filled_in() {
     files.add(".ssh/config", "IdentityAgent none\nIdentityFile none\n");
     assert_eq!(files.of("x").identity_agent, Some(IdentityAgent::None));
     assert!(files.of("x").identity_files.is_empty());
+}
+
+#[test]
+fn openssh_reads_the_same() {
+    let files = Files::with(
+        "Port 2200\n\
+         Host cp* !cp9\n  User first\n  User second\n  IdentitiesOnly yes\n\
+         Host cp1\n  HostName=%h.site\n  Port 22\n  HostKeyAlias \"an alias\"\n\
+         Match host *.site originalhost cp1,cp2\n  ProxyJump admin@jump:2222\n\
+         Host cp2 \"cp3\" # and others\n  ProxyJump none\n  HostName 10.0.0.2\n\
+         Match user first !host cp1.site\n  ProxyJump fallback\n\
+         Match all\n  User last\n",
+    );
+    let file = files.0.path().join(".ssh/config");
+    for host in ["cp1", "cp2", "cp3", "cp9", "other", "CP1"] {
+        let output = std::process::Command::new("ssh")
+            .arg("-F")
+            .arg(&file)
+            .args(["-G", host])
+            .output()
+            .expect("ssh of openssh-client");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let theirs = |keyword: &str| {
+            let value = text.lines().find_map(|line| {
+                let (name, value) = line.split_once(' ')?;
+                (name == keyword).then(|| value.to_owned())
+            });
+            value.unwrap_or_default()
+        };
+        let ours = files.of(host);
+        assert_eq!(ours.user.unwrap_or_default(), theirs("user"), "{host}");
+        assert_eq!(
+            ours.port.unwrap_or(22).to_string(),
+            theirs("port"),
+            "{host}"
+        );
+        let name = ours.host_name.unwrap_or_else(|| host.to_lowercase());
+        assert_eq!(name.to_lowercase(), theirs("hostname"), "{host}");
+        let yes = if ours.identities_only { "yes" } else { "no" };
+        assert_eq!(yes, theirs("identitiesonly"), "{host}");
+        assert_eq!(
+            ours.host_key_alias.unwrap_or_default(),
+            theirs("hostkeyalias"),
+            "{host}"
+        );
+        let jump = match ours.proxy {
+            Some(Proxy::Jump(hosts)) => {
+                let JumpHost { host, user, port } = &hosts[0];
+                let user = user.as_ref().map(|user| format!("{user}@"));
+                let port = port.map(|port| format!(":{port}"));
+                format!(
+                    "{}{host}{}",
+                    user.unwrap_or_default(),
+                    port.unwrap_or_default()
+                )
+            }
+            _ => String::new(),
+        };
+        assert_eq!(jump, theirs("proxyjump"), "{host}");
+    }
 }

@@ -96,17 +96,21 @@ fn hashed(pattern: &str, name: &str) -> Option<bool> {
 }
 
 /// Whether a pattern of names is about `name`, which is in lower case.
-pub(in crate::ssh) fn matches(pattern: &str, name: &str) -> bool {
-    fits(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes())
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    fits(&pattern.to_ascii_lowercase(), name)
 }
 
-/// `*` stands for any text, `?` for one sign; brackets stand for themselves.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+/// Whether a name fits a pattern: `*` stands for any text, `?` for one sign, brackets for themselves.
+pub(in crate::ssh) fn fits(pattern: &str, name: &str) -> bool {
+    bytes_fit(pattern.as_bytes(), name.as_bytes())
+}
+
+fn bytes_fit(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),
-        Some((b'*', rest)) => (0..=name.len()).any(|at| fits(rest, &name[at..])),
+        Some((b'*', rest)) => (0..=name.len()).any(|at| bytes_fit(rest, &name[at..])),
         Some((sign, rest)) => match name.split_first() {
-            Some((other, name)) => (*sign == b'?' || sign == other) && fits(rest, name),
+            Some((other, name)) => (*sign == b'?' || sign == other) && bytes_fit(rest, name),
             None => false,
         },
     }
