@@ -66,7 +66,7 @@ pub(super) fn read(path: &Path, passphrase: Option<&Secret>) -> Result<KeyFile, 
             "it works with its security key only; plug that in and add the key to an SSH agent"
                 .into(),
         )),
-        Err(Locked::Knowing(public, why)) => Ok(KeyFile::Public(public, why.into())),
+        Err(Locked::Knowing(public, why)) => Ok(KeyFile::Public(*public, why.into())),
         // The public half of a key in PEM is beside it, as ssh-keygen leaves it.
         Err(Locked::Closed(why)) => match beside(path) {
             Some(public) => Ok(KeyFile::Public(public, why.into())),
@@ -99,7 +99,7 @@ fn signs(key: &PrivateKey) -> bool {
 /// Why a key is not usable.
 enum Locked {
     /// It needs a passphrase, and says which key it is.
-    Knowing(PublicKey, &'static str),
+    Knowing(Box<PublicKey>, &'static str),
     /// It needs a passphrase.
     Closed(&'static str),
     Unreadable(String),
@@ -115,7 +115,7 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Locked>
         if !key.is_encrypted() {
             return Ok(key);
         }
-        let public = key.public_key().clone();
+        let public = Box::new(key.public_key().clone());
         let Some(passphrase) = passphrase else {
             return Err(Locked::Knowing(public, NO_PASSPHRASE));
         };

@@ -20,6 +20,9 @@ use tokio::time::timeout;
 /// Log-ins that one server sees at once.
 const AT_ONCE: usize = 8;
 
+/// A stream through a jump host, and the connection that carries it.
+type Carried = (ChannelStream<Msg>, Arc<Carrier>);
+
 /// Shared by the connections of one run.
 #[derive(Clone, Default)]
 pub struct Pool(Arc<Shared>);
@@ -71,7 +74,7 @@ impl Pool {
         jump: &'a SshTarget,
         target: &'a SshTarget,
         known_hosts: &'a KnownHosts,
-    ) -> BoxFuture<'a, Result<(ChannelStream<Msg>, Arc<Carrier>), TransportError>> {
+    ) -> BoxFuture<'a, Result<Carried, TransportError>> {
         async move {
             let shared = entry(&self.0.jumps, jump.door(), Arc::default);
             let mut refused = 0;

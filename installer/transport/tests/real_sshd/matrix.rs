@@ -336,7 +336,7 @@ impl Table<'_> {
             "MaxSessions 1",
             "MaxSessions 0",
             "MaxAuthTries 1",
-            "MaxStartups 1:100:1",
+            "MaxStartups 10:30:100",
             "PermitTTY no",
             "AllowTcpForwarding no",
             "DisableForwarding yes",
