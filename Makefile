@@ -17,6 +17,9 @@ SANDBOX := demo
 # Debian packages: to build, to make and check bundles, to run throw-away servers.
 PACKAGES := gcc git pkg-config libseccomp-dev xorriso mmdebstrap iproute2 nftables procps minisign skopeo python3-venv openssh-client bc curl
 
+# Servers, shells and sudo to try the SSH transport on.
+SSH_PACKAGES := openssh-server openssh-client sudo bash dash zsh fish ksh tcsh busybox util-linux
+
 # To run guests: virtual machines with a kernel and disks of their own.
 GUEST_PACKAGES := qemu-system-x86 qemu-utils e2fsprogs mmdebstrap openssh-client iproute2 tar
 
@@ -68,7 +71,7 @@ demo: bundle ## A cluster of throw-away servers on this machine: one control pla
 	$(TARGET)/ingot sandbox create $(SANDBOX) --control-planes 1 --workers 1
 
 .PHONY: test
-test: bundle ## Every test, the scenarios on real hosts included (as root)
+test: bundle ssh-packages ## Every test, the scenarios on real hosts included (as root)
 	INGOT_HOST_TESTS=1 INGOT_TOOL_TESTS=1 cargo test --release --workspace --no-fail-fast
 
 .PHONY: test-fast
@@ -78,6 +81,16 @@ test-fast: packages ## Tests that need neither root nor a bundle
 .PHONY: test-guests
 test-guests: guest-packages ## Tests on virtual machines with disks of their own (minutes, as root)
 	INGOT_GUEST_TESTS=1 cargo test --release --workspace --test guests
+
+.PHONY: ssh-packages
+ssh-packages: ## The same for the packages that `make ssh-matrix` needs
+	@$(call install_packages,$(SSH_PACKAGES))
+
+# sshd of the machine itself is not needed and not touched: servers run on ports of the loopback, with users
+# that exist in a mount namespace only.
+.PHONY: ssh-matrix
+ssh-matrix: packages ssh-packages ## `ssh` and ours side by side on a real sshd; 48 hosts behind one jump host, 20 times (minutes, as root)
+	INGOT_HOST_TESTS=1 INGOT_SSH_RUNS=20 cargo test --release --workspace --test real_sshd -- --nocapture --test-threads 1
 
 .PHONY: storage-bundle
 storage-bundle: build $(KEY) ## Build the ISO that has volumes on the disks of nodes, too

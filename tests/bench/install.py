@@ -35,7 +35,7 @@ PLAN_ROUNDS = 3
 SITES = {"one host": (1, 0, 0.8), "three control planes and a worker": (3, 1, 0.5)}
 APPLY_LIMIT = 2.0
 PLAN_LIMIT_MS = 100
-# Part of it are the states, the manifests and, since hosts are tried before they are changed, the trials.
+# The states, the manifests, the trials of hosts before they are changed, and an SSH that does what ssh does.
 SIZE_LIMIT_MB = 32
 
 

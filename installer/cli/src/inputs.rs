@@ -22,7 +22,7 @@ pub struct ClusterInput {
 /// Where a bundle is, and who may have signed it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BundleInput {
-    /// The bundle: an ISO file, or a directory it is mounted on
+    /// The bundle: an ISO file, a stick or disc it was written to, or a directory it is mounted on
     #[arg(short, long, value_name = "PATH", env = "INGOT_BUNDLE")]
     pub bundle: PathBuf,
     /// A public key that may have signed it; besides those in /etc/ingot/trusted-keys

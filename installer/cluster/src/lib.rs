@@ -25,3 +25,4 @@ pub use load::{Loaded, load, load_bytes};
 pub use model::*;
 pub use reference::reference;
 pub use schema::schema;
+pub use spec::{SSH_PORT, SSH_USER};

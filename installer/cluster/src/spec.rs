@@ -128,20 +128,23 @@ pub enum Backend {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ssh {
-    /// User to log in as.
+    /// User to log in as. Not given, it is the one that the SSH configuration of who runs the installer
+    /// names for the server.
     #[schemars(extend("default" = SSH_USER))]
     pub user: Option<String>,
-    /// TCP port of the SSH server.
+    /// TCP port of the SSH server; like `user` when not given.
     #[schemars(extend("default" = SSH_PORT), range(min = 1))]
     pub port: Option<u16>,
-    /// Private key, readable by its owner only. Relative to this file; `~/` is the home directory.
+    /// Private key, readable by its owner only, in any format that OpenSSH reads. A certificate beside
+    /// it (`KEY-cert.pub`) is used. The public half (`KEY.pub`) names a key that the SSH agent holds.
+    /// Relative to this file; `~/` is the home directory. Not given, the keys are those that `ssh` would
+    /// use: of its configuration, of the SSH agent, and `~/.ssh/id_rsa`, `id_ecdsa`, `id_ed25519`.
     pub key_file: Option<String>,
-    /// Whether to use the keys of the running SSH agent instead of `keyFile`. It is what happens
-    /// when there is no `keyFile`.
+    /// Whether to use the keys of the running SSH agent and no others.
     pub agent: Option<bool>,
     /// How a user other than root becomes root.
     pub sudo: Option<Sudo>,
-    /// The host to go through.
+    /// The host to go through. Not given, it is the `ProxyJump` of the SSH configuration.
     pub jump: Option<Jump>,
 }
 
@@ -161,7 +164,7 @@ pub struct Jump {
     /// Name or address of the jump host. A node that is itself this host is reached directly.
     #[schemars(required)]
     pub host: Option<String>,
-    /// User to log in as; the `user` of the `ssh` this is written in when not given.
+    /// User to log in as; like the `user` of the `ssh` this is written in when not given.
     pub user: Option<String>,
     /// TCP port of its SSH server.
     #[schemars(extend("default" = SSH_PORT), range(min = 1))]
@@ -338,9 +341,9 @@ pub struct NodeSsh {
     /// TCP port of the SSH server.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// Private key, readable by its owner only. Relative to this file; `~/` is the home directory.
+    /// Private key, as in `spec.ssh`.
     pub key_file: Option<String>,
-    /// Whether to use the keys of the running SSH agent instead of `keyFile`.
+    /// Whether to use the keys of the running SSH agent and no others.
     pub agent: Option<bool>,
     /// How a user other than root becomes root.
     pub sudo: Option<Sudo>,

@@ -107,8 +107,14 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 impl From<ingot_transport::TransportError> for Failure {
     fn from(error: ingot_transport::TransportError) -> Self {
         use ingot_transport::TransportError as E;
-        let kind = match error {
-            E::Key { .. } | E::Agent { .. } | E::KnownHosts { .. } => FailureKind::Input,
+        let mut told = &error;
+        while let E::Jump(of_jump_host) = told {
+            told = of_jump_host;
+        }
+        let kind = match told {
+            E::Key { .. } | E::NoKey { .. } | E::Agent { .. } | E::KnownHosts { .. } => {
+                FailureKind::Input
+            }
             _ => FailureKind::Machine,
         };
         Self::new(kind, &error)

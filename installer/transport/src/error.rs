@@ -1,4 +1,6 @@
-//! What stands in the way of reaching or using a host, with what to do about it.
+//! What stands in the way of reaching or using a host: which party said so, in its words, and what to do.
+
+use std::sync::Arc;
 
 /// A host could not be reached or used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,58 @@ pub enum TransportError {
         address: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// A server of another protocol answers.
+    #[error(
+        "what answers at {address} is no SSH server: it says \"{said}\"; check address and port"
+    )]
+    NotSsh {
+        /// Address and port.
+        address: String,
+        /// What it said.
+        said: String,
+    },
+    /// The server has closed the connection before anybody was logged in.
+    #[error(
+        "{address} closed the connection before the log-in{}; its log says why (`journalctl -u ssh -u sshd`): too many log-ins at once (MaxStartups), a block list, or a key of its own that it cannot read",
+        match said { Some(said) => format!(" and said \"{said}\""), None => " without a word".into() }
+    )]
+    Dropped {
+        /// Address and port.
+        address: String,
+        /// What it said.
+        said: Option<String>,
+    },
+    /// The server offers nothing that is known here.
+    #[error(
+        "the SSH server at {address} has no {what} that is known here: it offers {theirs}; known are {ours}; add one of these to `{setting}` in its sshd_config"
+    )]
+    NoCommonAlgorithm {
+        /// Address and port.
+        address: String,
+        /// What the algorithm is for.
+        what: &'static str,
+        /// What the server offers.
+        theirs: String,
+        /// What is known here.
+        ours: String,
+        /// The setting of sshd.
+        setting: &'static str,
+    },
+    /// The jump host of this host cannot be used.
+    #[error(transparent)]
+    Jump(Arc<TransportError>),
+    /// The jump host does not forward.
+    #[error(
+        "the jump host {jump} does not open a connection to {address}: {said}; `AllowTcpForwarding` and `PermitOpen` in its sshd_config and `restrict` or `permitopen` in authorized_keys decide that"
+    )]
+    Forward {
+        /// Address and port behind the jump host.
+        address: String,
+        /// Address and port of the jump host.
+        jump: String,
+        /// What it said.
+        said: String,
     },
     /// The host's key is not on record.
     #[error(
@@ -95,11 +149,13 @@ pub enum TransportError {
         /// The line, from 1.
         line: usize,
     },
-    /// The host is on record by the authority that certifies its key, and certificates are not checked here.
+    /// The host is on record by the authority that certifies its key, and shows none that it certifies.
     #[error(
-        "the SSH host key of {address} is not known ({fingerprint}): {known_hosts} line {line} names an authority for it, and certificates of hosts are not checked here; compare the key with the host's console and add it to the file"
+        "the SSH host key of {address} is not known ({fingerprint}): {known_hosts} line {line} names an authority for it, and {reason}; mend the certificate of the host (`HostCertificate` in its sshd_config), or compare the key with the host's console and add it to the file"
     )]
     CertifiedKey {
+        /// What is wrong with the certificate.
+        reason: String,
         /// Address and port.
         address: String,
         /// `SHA256:...`
@@ -123,17 +179,67 @@ pub enum TransportError {
         /// Why.
         reason: String,
     },
+    /// There is no key to log in with.
+    #[error("no key can be offered: {reason}; name one with `keyFile`")]
+    NoKey {
+        /// What is wrong with those that there are.
+        reason: String,
+    },
     /// The host does not let the user in.
-    #[error(
-        "{address} refuses user `{user}` ({offered}); add the public key to ~{user}/.ssh/authorized_keys on the host"
-    )]
+    #[error("{address} refuses user `{user}` ({offered}); {remedy}")]
     Authentication {
         /// Address and port.
         address: String,
         /// The user.
         user: String,
-        /// What was offered.
+        /// What was offered, and what the host said.
         offered: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The server has ended the connection since too many keys were offered.
+    #[error(
+        "{address} ended the log-in of user `{user}` after {offered} keys, {left} were left{}; name the right one with `keyFile`, so that it is offered first, or raise `MaxAuthTries` in its sshd_config",
+        match said { Some(said) => format!(", and said \"{said}\""), None => ", without a word".into() }
+    )]
+    TooManyTries {
+        /// Address and port.
+        address: String,
+        /// The user.
+        user: String,
+        /// How many keys were offered.
+        offered: usize,
+        /// How many were left.
+        left: usize,
+        /// What the server said.
+        said: Option<String>,
+    },
+    /// The user is let in and gets no shell.
+    #[error(
+        "user `{user}` is logged in to {address} and can run nothing there: the host said {}{status}; {remedy}",
+        match said { Some(said) => format!("\"{said}\""), None => "nothing".into() }
+    )]
+    Shell {
+        /// Address and port.
+        address: String,
+        /// The user.
+        user: String,
+        /// What the host said.
+        said: Option<String>,
+        /// How what ran instead has ended.
+        status: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The server lets users in and opens no session for them.
+    #[error(
+        "{address} lets the user in and opens no session: {said}; `MaxSessions` in its sshd_config must be at least 1"
+    )]
+    NoSession {
+        /// Address and port.
+        address: String,
+        /// What it said.
+        said: String,
     },
     /// sudo does not work for the user.
     #[error("user `{user}` cannot become root on {address}: {reason}")]
@@ -165,4 +271,19 @@ pub enum TransportError {
         /// What it said.
         stderr: String,
     },
+}
+
+impl TransportError {
+    /// Whether the same may succeed a moment later: the server was busy with other log-ins.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            // This one is told to stay away (PerSourcePenalties of sshd); coming again makes it longer.
+            Self::Dropped { said, .. } => !said
+                .as_deref()
+                .is_some_and(|said| said.starts_with("Not allowed at this time")),
+            // The queue of connections that nobody has accepted yet is full.
+            Self::Connect { source, .. } => source.kind() == std::io::ErrorKind::ConnectionReset,
+            _ => false,
+        }
+    }
 }

@@ -56,11 +56,21 @@ pub fn quote(word: &str) -> String {
 /// # Errors
 /// When it cannot be started; a failing status is in the output.
 pub async fn run(host: &dyn Host, command: &str, input: &[u8]) -> Result<Output, TransportError> {
+    let process = host.start(command).await?;
+    collect(host, process, input).await
+}
+
+/// Gives `input` to a process of `host` and collects what it prints.
+pub(crate) async fn collect(
+    host: &dyn Host,
+    process: Process,
+    input: &[u8],
+) -> Result<Output, TransportError> {
     let Process {
         mut stdin,
         mut stdout,
         exit,
-    } = host.start(command).await?;
+    } = process;
     let mut collected = Vec::new();
     let feed = async move {
         // A command that ends early without reading closes the pipe; its status tells why.

@@ -10,9 +10,10 @@ pub mod secret;
 pub mod ssh;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod words;
 
 pub use error::TransportError;
 pub use host::{Exit, Host, Output, Process, must, quote, run, write_file};
 pub use local::LocalHost;
 pub use secret::Secret;
-pub use ssh::{SshHost, SshTarget};
+pub use ssh::{Keys, Pool, SshHost, SshTarget};

@@ -23,6 +23,8 @@ impl Host for LocalHost {
             };
             let mut child = tokio::process::Command::new("/bin/sh")
                 .args(["-c", command])
+                // It opens keys of the person, and nothing that runs on a host has a use for it.
+                .env_remove("INGOT_SSH_PASSPHRASE")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())

@@ -1,20 +1,36 @@
 //! Hosts over SSH (russh): host keys checked, keys or agent, jump host, sudo with or without password.
 
-mod connect;
+mod algorithms;
+pub mod config;
+mod exchange;
+mod greeting;
+mod key_file;
 mod known_hosts;
+mod legacy_pem;
+mod log_in;
+mod offers;
+mod opening;
+mod pool;
+mod root;
+mod session;
+mod tcp;
 
 use crate::TransportError;
-use crate::host::{Exit, Host, Process, quote, run};
+use crate::host::{Exit, Host, Process};
 use crate::secret::Secret;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use russh::ChannelMsg;
-use russh::client::Handle;
-use std::path::PathBuf;
+use opening::{Beginning, LOGIN, NotStarted, Step, Way};
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use session::Session;
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::time::timeout;
 
 pub use known_hosts::KnownHosts;
+pub use offers::Keys;
+pub use pool::Pool;
 
 /// How a host is reached.
 #[derive(Debug, Clone)]
@@ -25,10 +41,10 @@ pub struct SshTarget {
     pub port: u16,
     /// User to log in as.
     pub user: String,
-    /// Private key; without one the SSH agent is asked.
-    pub key_file: Option<PathBuf>,
-    /// Passphrase of the private key.
-    pub passphrase: Option<Secret>,
+    /// The name under which its host key is on record, where that is not host and port.
+    pub host_key_alias: Option<String>,
+    /// What the user logs in with.
+    pub keys: Keys,
     /// Whether commands go through sudo, and with which password.
     pub sudo: Sudo,
     /// The host to go through.
@@ -46,7 +62,7 @@ pub enum Sudo {
     No,
     /// sudo asks for no password.
     WithoutPassword,
-    /// sudo asks for this password.
+    /// sudo asks for this password, or for none.
     WithPassword(Secret),
 }
 
@@ -58,68 +74,234 @@ impl SshTarget {
             format!("{}:{}", self.host, self.port)
         }
     }
+
+    /// What tells one log-in at a jump host from another.
+    fn door(&self) -> String {
+        let through = match &self.jump {
+            Some(jump) => format!(" through {}", jump.door()),
+            None => String::new(),
+        };
+        let keys: Vec<String> = self
+            .keys
+            .files
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        format!(
+            "{}@{} {}{through}",
+            self.user,
+            self.address(),
+            keys.join(" ")
+        )
+    }
 }
 
 /// An authenticated connection to a host.
 pub struct SshHost {
     target: SshTarget,
-    session: Handle<connect::Client>,
-    /// Kept alive for as long as the session that runs through it.
-    _jump: Option<Handle<connect::Client>>,
+    known_hosts: KnownHosts,
+    pool: Pool,
+    session: Session,
+    way: Way,
+}
+
+/// A channel that commands are started on, and the connection that was made for it alone.
+type Opened = (Channel<Msg>, Option<Session>);
+
+/// A command that was begun.
+enum Begun {
+    Runs(Process),
+    Not(NotStarted),
 }
 
 impl SshHost {
-    /// Connects, checks the host key, logs in, and makes sure that commands can run as root.
+    /// Connects, checks the host key, logs in, and makes sure that commands can run as root. Hosts that are
+    /// connected with the same `pool` share the connections to their jump hosts.
     ///
     /// # Errors
     /// The first thing that stands in the way, with its remedy.
     pub async fn connect(
         target: SshTarget,
         known_hosts: &KnownHosts,
+        pool: &Pool,
     ) -> Result<Self, TransportError> {
-        let (session, jump) = connect::session(&target, known_hosts).await?;
-        let host = Self {
+        let session = session::open(&target, known_hosts, pool).await?;
+        let mut host = Self {
+            way: Way {
+                sudo: Sudo::No,
+                terminal: false,
+            },
             target,
+            known_hosts: known_hosts.clone(),
+            pool: pool.clone(),
             session,
-            _jump: jump,
         };
-        host.become_root().await?;
+        host.way = root::way(&host).await?;
         Ok(host)
     }
 
-    /// Fails early and clearly when sudo does not work; later a wrong password would eat the input.
-    async fn become_root(&self) -> Result<(), TransportError> {
-        let refuse = |reason: String| TransportError::Sudo {
+    /// The connection has come to an end.
+    fn broken(&self, session: &Session) -> TransportError {
+        let closed = || "the host closed it; its log says why (`journalctl -u ssh -u sshd`)".into();
+        TransportError::Broken {
             address: self.target.address(),
-            user: self.target.user.clone(),
-            reason,
-        };
-        let output = run(self, "id -u", b"").await?;
-        // Its last line tells; those before are for someone who would type again.
-        let said = output.exit.stderr.trim().lines().last().unwrap_or_default();
-        let said = said.strip_prefix("sudo: ").unwrap_or(said);
-        match (&self.target.sudo, output.exit.status) {
-            (_, Some(0)) if output.stdout.trim_ascii() == b"0" => Ok(()),
-            (Sudo::No, _) => Err(refuse(
-                "it is not root; set `sudo: {}` for it, or log in as root".into(),
-            )),
-            (_, Some(127)) => Err(refuse("sudo is not installed there; log in as root".into())),
-            (Sudo::WithoutPassword, _) => Err(refuse(format!(
-                "sudo wants a password ({said}); give one with `sudo: {{passwordFile: ...}}`, or allow NOPASSWD"
-            ))),
-            (Sudo::WithPassword(_), _) => Err(refuse(format!(
-                "sudo refused the password ({said}); check the file `passwordFile` names"
-            ))),
+            reason: session.heard.end().unwrap_or_else(closed),
         }
     }
 
-    fn wrap(&self, command: &str) -> String {
-        match &self.target.sudo {
-            Sudo::No => command.into(),
-            Sudo::WithoutPassword => format!("sudo -n -- /bin/sh -c {}", quote(command)),
-            // The prompt is empty, so that standard error holds what matters; the timestamp is ignored,
-            // so that the password is always read and never left in the command's input.
-            Sudo::WithPassword(_) => format!("sudo -k -S -p '' -- /bin/sh -c {}", quote(command)),
+    /// A channel for a command. A server that takes one session a connection (MaxSessions 1), or no more on
+    /// this one, is given another connection for it.
+    async fn channel(&self) -> Result<Opened, TransportError> {
+        match self.session.handle.channel_open_session().await {
+            Ok(channel) => return Ok((channel, None)),
+            Err(russh::Error::ChannelOpenFailure(_)) => {}
+            Err(_) => return Err(self.broken(&self.session)),
+        }
+        let spare = session::open(&self.target, &self.known_hosts, &self.pool).await?;
+        match spare.handle.channel_open_session().await {
+            Ok(channel) => Ok((channel, Some(spare))),
+            Err(russh::Error::ChannelOpenFailure(reason)) => Err(TransportError::NoSession {
+                address: self.target.address(),
+                said: spare
+                    .heard
+                    .unopened_since(0)
+                    .unwrap_or_else(|| reason.description().to_lowercase()),
+            }),
+            Err(_) => Err(self.broken(&spare)),
+        }
+    }
+
+    /// Begins `command` in this way; it runs, or it is known why not.
+    async fn begin(&self, way: &Way, command: &str) -> Result<Begun, TransportError> {
+        let (channel, spare) = self.channel().await?;
+        let session = spare.as_ref().unwrap_or(&self.session);
+        let started = channel.exec(true, LOGIN).await;
+        started.map_err(|_| self.broken(session))?;
+        let (read, write) = channel.split();
+        let mut stdin: Box<dyn AsyncWrite + Send + Unpin> = Box::new(write.make_writer());
+        let mut start = Start {
+            read,
+            stdin: &mut stdin,
+            status: None,
+        };
+        let (lines, mut beginning) = Beginning::new(way.open(command));
+        let begun = async {
+            start.send(&lines).await;
+            start.watch(&mut beginning).await
+        };
+        match timeout(self.target.silence, begun).await {
+            Ok(Some(output)) => {
+                let channel = Running {
+                    read: start.read,
+                    write,
+                    _spare: spare,
+                };
+                Ok(Begun::Runs(channel.process(stdin, output, beginning)))
+            }
+            Ok(None) if session.handle.is_closed() => Err(self.broken(session)),
+            Ok(None) => Ok(Begun::Not(beginning.failed(start.status))),
+            Err(_) => Ok(Begun::Not(beginning.failed(None))),
+        }
+    }
+}
+
+/// A command that is being started.
+struct Start<'a> {
+    read: ChannelReadHalf,
+    stdin: &'a mut Box<dyn AsyncWrite + Send + Unpin>,
+    status: Option<u32>,
+}
+
+impl Start<'_> {
+    /// What cannot be sent any more is of no interest: what comes back tells why.
+    async fn send(&mut self, text: &Secret) {
+        let _ = self.stdin.write_all(text.expose().as_bytes()).await;
+        let _ = self.stdin.flush().await;
+    }
+
+    /// Until the command runs, and the beginning of its output then; `None` if it never will.
+    async fn watch(&mut self, beginning: &mut Beginning) -> Option<Vec<u8>> {
+        while let Some(message) = self.read.wait().await {
+            let step = match message {
+                ChannelMsg::Data { data } => beginning.output(&data),
+                ChannelMsg::ExtendedData { data, .. } => beginning.error(&data),
+                ChannelMsg::ExitStatus { exit_status } => {
+                    self.status = Some(exit_status);
+                    Step::Wait
+                }
+                // The request to run something was refused.
+                ChannelMsg::Failure | ChannelMsg::Close => return None,
+                _ => Step::Wait,
+            };
+            match step {
+                Step::Wait => {}
+                Step::Send(text) => self.send(&text).await,
+                Step::Refused => _ = self.stdin.shutdown().await,
+                Step::Runs(output) => {
+                    if let Some(command) = beginning.command() {
+                        self.send(&command).await;
+                    }
+                    return Some(output);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A command that runs.
+struct Running {
+    read: ChannelReadHalf,
+    /// Holding the write half keeps the channel open until the process has ended.
+    write: ChannelWriteHalf<Msg>,
+    /// The connection that was made for it.
+    _spare: Option<Session>,
+}
+
+impl Running {
+    fn process(
+        self,
+        stdin: Box<dyn AsyncWrite + Send + Unpin>,
+        output: Vec<u8>,
+        beginning: Beginning,
+    ) -> Process {
+        let (stdout, pump): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
+        let exit = tokio::spawn(self.follow(pump, output, beginning));
+        let exit = async move {
+            exit.await.unwrap_or(Exit {
+                status: None,
+                stderr: String::new(),
+            })
+        };
+        Process {
+            stdin,
+            stdout: Box::new(stdout),
+            exit: exit.boxed(),
+        }
+    }
+
+    async fn follow(
+        mut self,
+        mut pump: DuplexStream,
+        output: Vec<u8>,
+        beginning: Beginning,
+    ) -> Exit {
+        let mut errors = beginning.errors();
+        let mut status = None;
+        let _ = pump.write_all(&output).await;
+        while let Some(message) = self.read.wait().await {
+            match message {
+                ChannelMsg::Data { data } => _ = pump.write_all(&data).await,
+                ChannelMsg::ExtendedData { data, .. } => errors.add(&data),
+                ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
+                ChannelMsg::Close => break,
+                _ => {}
+            }
+        }
+        drop(self.write);
+        Exit {
+            status,
+            stderr: errors.text(),
         }
     }
 }
@@ -131,66 +313,14 @@ impl Host for SshHost {
 
     fn start<'a>(&'a self, command: &'a str) -> BoxFuture<'a, Result<Process, TransportError>> {
         async move {
-            let broken = |error: russh::Error| TransportError::Broken {
-                address: self.target.address(),
-                reason: error.to_string(),
-            };
-            let channel = self.session.channel_open_session().await.map_err(broken)?;
-            channel
-                .exec(true, self.wrap(command))
-                .await
-                .map_err(broken)?;
-            let (mut read, write) = channel.split();
-            let mut stdin = write.make_writer();
-            if let Sudo::WithPassword(password) = &self.target.sudo {
-                let line = Secret::new(format!("{}\n", password.expose()));
-                stdin
-                    .write_all(line.expose().as_bytes())
-                    .await
-                    .map_err(|error| TransportError::Broken {
-                        address: self.target.address(),
-                        reason: error.to_string(),
-                    })?;
+            match self.begin(&self.way, command).await? {
+                Begun::Runs(process) => Ok(process),
+                Begun::Not(failure) => Err(root::refusal(self, &failure, None)),
             }
-            let (stdout, mut pump): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
-            let exit = tokio::spawn(async move {
-                // Holding the write half keeps the channel open until the process has ended.
-                let _write = write;
-                let mut exit = Exit {
-                    status: None,
-                    stderr: String::new(),
-                };
-                while let Some(message) = read.wait().await {
-                    match message {
-                        ChannelMsg::Data { data } => _ = pump.write_all(&data).await,
-                        ChannelMsg::ExtendedData { data, .. } => {
-                            exit.stderr.push_str(&String::from_utf8_lossy(&data));
-                            let cut = exit.stderr.len().saturating_sub(8192);
-                            if let Some((at, _)) =
-                                exit.stderr.char_indices().find(|(at, _)| *at >= cut)
-                            {
-                                exit.stderr.drain(..at);
-                            }
-                        }
-                        ChannelMsg::ExitStatus { exit_status } => exit.status = Some(exit_status),
-                        ChannelMsg::Close => break,
-                        _ => {}
-                    }
-                }
-                exit
-            });
-            let exit = async move {
-                exit.await.unwrap_or(Exit {
-                    status: None,
-                    stderr: String::new(),
-                })
-            };
-            Ok(Process {
-                stdin: Box::new(stdin),
-                stdout: Box::new(stdout),
-                exit: exit.boxed(),
-            })
         }
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

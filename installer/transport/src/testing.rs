@@ -1,11 +1,13 @@
 //! An SSH server inside a test: which keys it has and what its commands answer is the test's choice. It
-//! lets everybody in, runs nothing, and never answers a request to connect to another host.
+//! lets everybody in, runs nothing, and never answers a request to connect to another host. It knows how
+//! commands begin: with a line on the channel that says how their output is marked.
 
 use russh::keys::PrivateKey;
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
+use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
@@ -78,6 +80,7 @@ async fn serve(listener: TcpListener, config: Arc<Config>, answers: Answers) -> 
         let (stream, _) = listener.accept().await?;
         let guest = Guest {
             answers: Arc::clone(&answers),
+            begun: HashMap::new(),
             waiting: Vec::new(),
         };
         let config = Arc::clone(&config);
@@ -110,6 +113,8 @@ pub fn write_private_key(path: &Path) -> io::Result<()> {
 
 struct Guest {
     answers: Answers,
+    /// What came on each channel before its first line was whole.
+    begun: HashMap<ChannelId, Vec<u8>>,
     /// Requests that are not answered: dropping them would refuse them.
     waiting: Vec<ChannelOpenHandle>,
 }
@@ -152,11 +157,31 @@ impl Handler for Guest {
     async fn exec_request(
         &mut self,
         channel: ChannelId,
-        command: &[u8],
+        _command: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        session.channel_success(channel)?;
-        let answer = (self.answers)(&String::from_utf8_lossy(command));
+        self.begun.insert(channel, Vec::new());
+        session.channel_success(channel)
+    }
+
+    async fn data(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let Some(begun) = self.begun.get_mut(&channel) else {
+            return Ok(());
+        };
+        begun.extend_from_slice(data);
+        let Some(end) = begun.iter().position(|byte| *byte == b'\n') else {
+            return Ok(());
+        };
+        let line = String::from_utf8_lossy(&begun[..end]).into_owned();
+        self.begun.remove(&channel);
+        let (mark, command) = marked(&line);
+        session.data(channel, format!("a start-up file speaks\n{mark}\n"))?;
+        let answer = (self.answers)(command);
         session.data(channel, answer.stdout)?;
         if let Some(status) = answer.status {
             session.exit_status_request(channel, status)?;
@@ -165,4 +190,11 @@ impl Handler for Guest {
         }
         Ok(())
     }
+}
+
+/// The mark that shall stand before the output of a command, and the command.
+fn marked(line: &str) -> (String, &str) {
+    let (marks, command) = line.split_once(">&2; ").unwrap_or((line, ""));
+    let nonce = marks.split_whitespace().last().unwrap_or_default();
+    (format!("ingot-{nonce}"), command)
 }

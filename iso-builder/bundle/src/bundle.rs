@@ -12,6 +12,7 @@ use crate::verified::{BlobFacts, Inner, VerifiedBundle};
 use crate::{FORMAT_VERSION, MANIFEST_FILE, SIGNATURE_FILE};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -56,6 +57,16 @@ pub enum OpenError {
         path: PathBuf,
         /// What is missing.
         reason: String,
+    },
+    /// Bytes that come once, in order.
+    #[error(
+        "{path} is {what}, and a bundle is read at many places: name a file, a directory or a block device"
+    )]
+    NotSeekable {
+        /// The path as given.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// A copy that was interrupted.
     #[error(
@@ -164,7 +175,8 @@ pub enum VerifyError {
 }
 
 impl Bundle {
-    /// Finds the files of a bundle: in an ISO file, or in a directory that it is mounted on.
+    /// Finds the files of a bundle: in an ISO image (a file, a stick, a disc), or in a directory that it is
+    /// mounted on.
     ///
     /// # Errors
     /// When there is nothing, something else, or only a part of a bundle.
@@ -174,6 +186,17 @@ impl Bundle {
             io::ErrorKind::NotFound => OpenError::NotFound { path: at() },
             _ => OpenError::Read { path: at(), source },
         })?;
+        // Opening a pipe waits for somebody who writes into it, and for ever if nobody does.
+        let kind = metadata.file_type();
+        let what = match () {
+            () if kind.is_fifo() => Some("a pipe"),
+            () if kind.is_socket() => Some("a socket"),
+            () if kind.is_char_device() => Some("a character device"),
+            () => None,
+        };
+        if let Some(what) = what {
+            return Err(OpenError::NotSeekable { path: at(), what });
+        }
         let source = if metadata.is_dir() {
             Source::Directory { root: at() }
         } else {

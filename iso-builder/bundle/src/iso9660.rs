@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use thiserror::Error;
 
@@ -39,8 +40,9 @@ pub(crate) enum IsoError {
 }
 
 /// Lists every regular file of the image by its path.
-pub(crate) fn list(file: &File) -> Result<BTreeMap<String, Extent>, IsoError> {
-    let length = file.metadata()?.len();
+pub(crate) fn list(mut file: &File) -> Result<BTreeMap<String, Extent>, IsoError> {
+    // A stick or a disc has no length among its metadata, but an end.
+    let length = file.seek(SeekFrom::End(0))?;
     let descriptor = primary_descriptor(file, length)?;
     let blocks = u64::from(le32(&descriptor, 80));
     let expected = blocks * SECTOR;

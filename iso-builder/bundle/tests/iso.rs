@@ -156,3 +156,85 @@ fn an_image_of_something_else_is_refused() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn what_cannot_be_read_at_many_places_is_refused_without_waiting() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status()?;
+    assert!(made.success());
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket)?;
+    for (path, what) in [
+        (pipe.as_path(), "a pipe"),
+        (&socket, "a socket"),
+        (Path::new("/dev/null"), "a character device"),
+    ] {
+        let error = Bundle::open(path).err().ok_or("it is no bundle")?;
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{} is {what}, and a bundle is read at many places: name a file, a directory or a block device",
+                path.display()
+            )
+        );
+    }
+    Ok(())
+}
+
+/// A loop device, detached at the end.
+struct Loop(PathBuf);
+
+impl Loop {
+    fn of(file: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let output = Command::new("losetup")
+            .args(["--find", "--show", "--read-only"])
+            .arg(file)
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        Ok(Self(String::from_utf8(output.stdout)?.trim().into()))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("-d").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn an_image_on_a_block_device_reads_as_its_file() -> Outcome {
+    if std::env::var_os("INGOT_HOST_TESTS").is_none() {
+        eprintln!("not run: it attaches a loop device; set INGOT_HOST_TESTS=1 and run it as root");
+        return Ok(());
+    }
+    let Some(disc) = disc()? else { return Ok(()) };
+    let keys = disc.key.trusted()?;
+    let whole = fs::read(&disc.iso)?;
+    let from_file = Bundle::open(&disc.iso)?.verify_signature(&keys)?;
+    // A stick is larger than what was written to it.
+    let stick = disc.folder.path().join("stick");
+    fs::write(&stick, [whole.as_slice(), &vec![0xff; 1 << 20]].concat())?;
+    let device = Loop::of(&stick)?;
+    let from_stick = Bundle::open(&device.0)?.verify_signature(&keys)?;
+    assert_eq!(from_stick.manifest(), from_file.manifest());
+    let one = from_file
+        .verify_contents(1, &|_| {})
+        .map_err(|f| f[0].to_string())?;
+    let two = from_stick
+        .verify_contents(2, &|_| {})
+        .map_err(|f| f[0].to_string())?;
+    assert_eq!(one, two);
+    // One that was too small for it.
+    let half = whole.len() / 2 / 512 * 512;
+    let small = disc.folder.path().join("small");
+    fs::write(&small, &whole[..half])?;
+    let device = Loop::of(&small)?;
+    match Bundle::open(&device.0) {
+        Err(OpenError::Truncated { actual, .. }) => assert_eq!(actual, half as u64),
+        other => return Err(format!("{other:?}").into()),
+    }
+    Ok(())
+}

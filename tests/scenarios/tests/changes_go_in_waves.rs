@@ -73,7 +73,7 @@ fn a_bad_change_is_put_back_and_a_good_one_is_done_everywhere() {
 
     // A feature gate that the API server does not know.
     cluster.with("apiServer: { extraArgs: { feature-gates: \"NoSuchGate=true\" } }");
-    let run = under_requests(&cluster, &["apply", "--ignore-check", "values"]).ended_with(3);
+    let run = under_requests(&cluster, &["apply", "--ignore-check", "settings"]).ended_with(3);
     let told = run.transcript();
     for words in [
         "cp-1: ",
@@ -92,7 +92,7 @@ fn a_bad_change_is_put_back_and_a_good_one_is_done_everywhere() {
 
     // A text for a number: the kubelet ends again and again.
     cluster.with("kubelet: { config: { maxPods: \"250\" } }");
-    let run = under_requests(&cluster, &["apply", "--ignore-check", "values"]).ended_with(3);
+    let run = under_requests(&cluster, &["apply", "--ignore-check", "settings"]).ended_with(3);
     let told = run.transcript();
     for words in [
         "cp-1: kubelet: it ended",

@@ -73,7 +73,7 @@ fn hosts_that_will_not_do() {
     cluster.describe("user: nobody");
     assert_eq!(
         refused(&["bootstrap"]),
-        "ADDRESS:22 refuses user `nobody` (key DRIVER/id_ed25519); add the public key to ~nobody/.ssh/authorized_keys on the host"
+        "ADDRESS:22 refuses user `nobody` (key DRIVER/id_ed25519); add the public key to ~nobody/.ssh/authorized_keys on the host, or see in its log (`journalctl -u ssh -u sshd`) what else keeps the user out"
     );
 
     println!("  a port where nobody listens");
@@ -92,6 +92,37 @@ fn hosts_that_will_not_do() {
     );
     host.plug().expect("a cable to plug in");
     assert_eq!(shell(&host, "ls /var/lib/ingot 2>/dev/null"), "");
+
+    println!("  a file system that forbids programs");
+    shell(
+        &host,
+        "mkdir -p /var/lib/ingot && mount -t tmpfs -o noexec tmpfs /var/lib/ingot",
+    );
+    let text = refused(&["bootstrap"]);
+    let (before, after) = text.split_once("/ingot-").expect("the name of the program");
+    assert_eq!(before, "the program /var/lib/ingot/bin");
+    let (_, after) = after.split_once(' ').expect("more words");
+    assert!(
+        after.starts_with("cannot be started on ADDRESS:22: /var/lib/ingot (tmpfs) is mounted noexec, and the programs of the cluster run from there: ")
+            && after.contains("ermission denied (status 126); run `mount -o remount,exec /var/lib/ingot` on the host"),
+        "{after}"
+    );
+    shell(&host, "umount /var/lib/ingot && rmdir /var/lib/ingot");
+
+    println!("  a forced command");
+    let key = "/root/.ssh/authorized_keys";
+    shell(
+        &host,
+        &format!(
+            "cp -p {key} /root/key; sed -i 's/^/command=\"echo Please login as the user debian.;exit 142\" /' {key}"
+        ),
+    );
+    let text = refused(&["bootstrap"]);
+    shell(&host, &format!("mv /root/key {key}"));
+    assert_eq!(
+        text,
+        "user `root` is logged in to ADDRESS:22 and can run nothing there: the host said \"Please login as the user debian.\" and ended with status 142; log in as that user, with `user:` and `sudo: {}`"
+    );
 
     println!("  a port that is taken");
     let mut squatter = host

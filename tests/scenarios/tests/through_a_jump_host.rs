@@ -44,7 +44,7 @@ fn through_a_jump_host_with_an_ssh_agent() {
     assert_eq!(
         refused.end()["failed"]["alone"]["message"],
         format!(
-            "{}:22 refuses user `root` (the key of the SSH agent); add the public key to ~root/.ssh/authorized_keys on the host",
+            "{}:22 refuses user `root` (key `ingot-lab` of the SSH agent); add the public key to ~root/.ssh/authorized_keys on the host, or see in its log (`journalctl -u ssh -u sshd`) what else keeps the user out",
             alone.address()
         )
     );

@@ -15,7 +15,7 @@ const SSH: &str = "spec.ssh";
 /// What holds for all nodes.
 pub(super) struct Defaults {
     user: Option<String>,
-    port: u16,
+    port: Option<u16>,
     key: Option<Key>,
     sudo: Option<Sudo>,
     jump: Option<JumpTo>,
@@ -41,21 +41,26 @@ impl Key {
 #[derive(Clone)]
 struct JumpTo {
     host: String,
-    port: u16,
+    port: Option<u16>,
     user: Option<String>,
     key_file: Option<PathBuf>,
 }
 
 impl JumpTo {
-    fn complete(self, user: &str, key_file: Option<&PathBuf>) -> Box<Ssh> {
+    fn complete(self, user: Option<&str>, key: Option<&Key>) -> Box<Ssh> {
         Box::new(Ssh {
             host: self.host,
             port: self.port,
-            user: self.user.unwrap_or_else(|| user.to_owned()),
-            key_file: self.key_file.or_else(|| key_file.cloned()),
-            sudo: None,
+            user: self.user.or_else(|| user.map(str::to_owned)),
+            only_agent: self.key_file.is_none() && matches!(key, Some(Key::Agent)),
+            key_file: self.key_file.or_else(|| key.and_then(Key::file)),
+            sudo: Sudo::default(),
             jump: None,
         })
+    }
+
+    fn given_port(&self) -> u16 {
+        self.port.unwrap_or(spec::SSH_PORT)
     }
 }
 
@@ -64,7 +69,6 @@ impl Defaults {
     pub(super) fn check(given: Option<&spec::Ssh>, paths: &Paths<'_>, report: &mut Report) -> Self {
         let none = spec::Ssh::default();
         let given = given.unwrap_or(&none);
-        let port = given.port.unwrap_or(spec::SSH_PORT);
         user(SSH, given.user.as_deref(), report);
         if given.agent == Some(false) && given.key_file.is_none() {
             report.error(
@@ -75,7 +79,7 @@ impl Defaults {
         }
         Self {
             user: given.user.clone(),
-            port,
+            port: given.port,
             key: key(SSH, given.key_file.as_deref(), given.agent, paths, report),
             sudo: given
                 .sudo
@@ -110,12 +114,8 @@ impl Defaults {
         let none = spec::NodeSsh::default();
         let given = node.ssh.as_ref().unwrap_or(&none);
         user(&place, given.user.as_deref(), report);
-        let user = given
-            .user
-            .clone()
-            .or_else(|| self.user.clone())
-            .unwrap_or(spec::SSH_USER.into());
-        let port = given.port.unwrap_or(self.port);
+        let user = given.user.clone().or_else(|| self.user.clone());
+        let port = given.port.or(self.port);
         let own = key(
             &place,
             given.key_file.as_deref(),
@@ -123,7 +123,7 @@ impl Defaults {
             paths,
             report,
         );
-        let key_file = own.as_ref().or(self.key.as_ref()).and_then(Key::file);
+        let key = own.as_ref().or(self.key.as_ref());
         let own_sudo = given
             .sudo
             .as_ref()
@@ -131,10 +131,8 @@ impl Defaults {
         let sudo = own_sudo
             .clone()
             .or_else(|| self.sudo.clone())
-            .unwrap_or(Sudo {
-                password_file: None,
-            });
-        if user == "root" && own_sudo.is_some() {
+            .unwrap_or_default();
+        if user.as_deref().unwrap_or(spec::SSH_USER) == "root" && own_sudo.is_some() {
             report.warn(
                 &field(&place, "sudo"),
                 "root needs no sudo",
@@ -150,7 +148,8 @@ impl Defaults {
             .as_ref()
             .and_then(|given| jump(&place, given, paths, report));
         let is_itself = |jump: &JumpTo| {
-            jump.port == port && (jump.host == host || Some(&jump.host) == node.address.as_ref())
+            jump.given_port() == port.unwrap_or(spec::SSH_PORT)
+                && (jump.host == host || Some(&jump.host) == node.address.as_ref())
         };
         if own_jump.as_ref().is_some_and(is_itself) {
             report.error(
@@ -161,23 +160,20 @@ impl Defaults {
             return None;
         }
         let jump = match own_jump {
-            Some(jump) => Some(jump.complete(&user, key_file.as_ref())),
+            Some(jump) => Some(jump.complete(user.as_deref(), key)),
             // The jump host of all may be a node too; that one is reached directly.
             None => self
                 .jump
                 .clone()
                 .filter(|jump| !is_itself(jump))
-                .map(|jump| {
-                    let user = self.user.as_deref().unwrap_or(spec::SSH_USER);
-                    jump.complete(user, self.key.as_ref().and_then(Key::file).as_ref())
-                }),
+                .map(|jump| jump.complete(self.user.as_deref(), self.key.as_ref())),
         };
-        let sudo = (user != "root").then_some(sudo);
         Some(Access::Ssh(Ssh {
             host,
             port,
             user,
-            key_file,
+            key_file: key.and_then(Key::file),
+            only_agent: matches!(key, Some(Key::Agent)),
             sudo,
             jump,
         }))
@@ -197,6 +193,14 @@ fn user(place: &str, user: Option<&str>, report: &mut Report) {
     }
 }
 
+/// The public half of a key names one that the SSH agent holds; there is nothing to hide in it.
+fn openness(key_file: &str) -> Openness {
+    match key_file.ends_with(".pub") {
+        true => Openness::Public,
+        false => Openness::Secret,
+    }
+}
+
 fn key(
     place: &str,
     key_file: Option<&str>,
@@ -213,7 +217,7 @@ fn key(
     }
     match key_file {
         Some(text) => paths
-            .usable(&field(place, "keyFile"), text, Openness::Secret, report)
+            .usable(&field(place, "keyFile"), text, openness(text), report)
             .map(Key::File),
         None => (agent == Some(true)).then_some(Key::Agent),
     }
@@ -234,13 +238,13 @@ fn jump(place: &str, given: &spec::Jump, paths: &Paths<'_>, report: &mut Report)
     dns::host(&field(&place, "host"), &host, report)?;
     let key_file = match given.key_file.as_deref() {
         Some(text) => {
-            Some(paths.usable(&field(&place, "keyFile"), text, Openness::Secret, report)?)
+            Some(paths.usable(&field(&place, "keyFile"), text, openness(text), report)?)
         }
         None => None,
     };
     Some(JumpTo {
         host,
-        port: given.port.unwrap_or(spec::SSH_PORT),
+        port: given.port,
         user: given.user.clone(),
         key_file,
     })
@@ -254,7 +258,7 @@ pub(super) fn across(nodes: &[Draft], report: &mut Report) {
             continue;
         };
         let through = ssh.jump.as_ref().map(|jump| jump.host.as_str());
-        match by_door.get(&(ssh.host.as_str(), ssh.port, through)) {
+        match by_door.get(&(ssh.host.as_str(), ssh.given_port(), through)) {
             // The same address twice is said of the address already.
             Some(first) if first.address == node.address => {}
             Some(first) => report.error(
@@ -263,12 +267,12 @@ pub(super) fn across(nodes: &[Draft], report: &mut Report) {
                     "{} is reached at {} port {} too",
                     first.called(),
                     ssh.host,
-                    ssh.port
+                    ssh.given_port()
                 ),
                 "give each node its own host or port",
             ),
             None => {
-                by_door.insert((&ssh.host, ssh.port, through), node);
+                by_door.insert((&ssh.host, ssh.given_port(), through), node);
             }
         }
     }
@@ -316,6 +320,7 @@ fn jump_node(node: &Draft, nodes: &[Draft]) -> Option<usize> {
             return false;
         };
         let address = other.address.map(|address| address.to_string());
-        ssh.port == jump.port && (ssh.host == jump.host || address.as_ref() == Some(&jump.host))
+        ssh.given_port() == jump.given_port()
+            && (ssh.host == jump.host || address.as_ref() == Some(&jump.host))
     })
 }

@@ -1,16 +1,17 @@
 //! Reaches all hosts at once, checks who they are, and starts the agent on each.
 
 use crate::agent::Session;
-use crate::driver::{Driver, Machine, Options};
+use crate::driver::{Driver, Machine};
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::facts::Facts;
-use ingot_cluster::{Access, Node, Ssh};
-use ingot_transport::ssh::{KnownHosts, Sudo};
-use ingot_transport::{Host, LocalHost, Secret, SshHost, SshTarget};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use ingot_cluster::{Access, Node};
+use ingot_transport::{Host, LocalHost, Pool, SshHost};
 use std::sync::Arc;
+
+mod target;
+
+use target::Here;
 
 const PHASE: &str = "connect";
 
@@ -28,22 +29,22 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         })
         .cloned()
         .collect();
-    let known_hosts = KnownHosts {
-        file: driver.options.known_hosts.clone(),
-        accept_new: driver.options.accept_new_host_keys,
-    };
+    let here = Arc::new(Here::of(&driver.options));
     let progress = driver.progress(PHASE);
+    let pool = Pool::default();
     let reaching = chosen.into_iter().map(|node| {
-        let (known_hosts, progress) = (known_hosts.clone(), progress.clone());
+        let (here, pool, progress) = (Arc::clone(&here), pool.clone(), progress.clone());
         let (program, digest) = (Arc::clone(&driver.program.0), driver.program.1.clone());
-        let options = driver.options.clone();
         async move {
             let session = async {
                 let host: Box<dyn Host> = match &node.access {
                     Access::Local => Box::new(LocalHost),
                     Access::Ssh(ssh) => {
-                        progress.tell(node.name.as_str(), format!("log in as {}", ssh.user), None);
-                        Box::new(SshHost::connect(target(ssh, &options)?, &known_hosts).await?)
+                        let way = here.way(ssh)?;
+                        let name = node.name.as_str();
+                        progress.tell(name, format!("log in as {}", way.target.user), None);
+                        let host = SshHost::connect(way.target, &way.known_hosts, &pool).await;
+                        Box::new(host.map_err(|error| way.notes.on(error))?)
                     }
                 };
                 progress.tell(node.name.as_str(), "start the agent", None);
@@ -89,54 +90,4 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         return Err(Failure::text(kind, "no host can be reached"));
     }
     Ok(())
-}
-
-fn target(ssh: &Ssh, options: &Options) -> Result<SshTarget, Failure> {
-    let sudo = match &ssh.sudo {
-        None => Sudo::No,
-        Some(sudo) => match &sudo.password_file {
-            None => Sudo::WithoutPassword,
-            Some(path) => Sudo::WithPassword(password(path)?),
-        },
-    };
-    Ok(SshTarget {
-        host: ssh.host.clone(),
-        port: ssh.port,
-        user: ssh.user.clone(),
-        key_file: ssh.key_file.clone(),
-        passphrase: std::env::var("INGOT_SSH_PASSPHRASE").ok().map(Secret::new),
-        sudo,
-        jump: ssh
-            .jump
-            .as_ref()
-            .map(|jump| target(jump, options).map(Box::new))
-            .transpose()?,
-        timeout: options.connect_timeout,
-        silence: options.silence_timeout,
-    })
-}
-
-/// The first line of a file that only its owner may read.
-fn password(path: &Path) -> Result<Secret, Failure> {
-    let refuse = |why: String| {
-        Failure::text(
-            FailureKind::Input,
-            format!("cannot use {}: {why}", path.display()),
-        )
-    };
-    let mode = std::fs::metadata(path)
-        .map_err(|error| refuse(error.to_string()))?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(refuse(format!(
-            "others may read it (mode {:04o}); run chmod 600 on it",
-            mode & 0o7777
-        )));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
-        _ => Err(refuse("its first line, the password, is empty".into())),
-    }
 }

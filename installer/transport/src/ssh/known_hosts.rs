@@ -3,21 +3,26 @@
 //! The file is read here: russh gives up at the first line it cannot read, and a host whose record is not
 //! seen must never pass for a new one.
 
+mod certificate;
 mod line;
 
+use super::algorithms;
 use crate::TransportError;
 use line::Said;
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+pub(super) use line::fits;
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The file of trusted host keys, and what to do about hosts it does not have.
 #[derive(Debug, Clone)]
 pub struct KnownHosts {
-    /// The file.
+    /// The file; new keys are recorded in it.
     pub file: PathBuf,
+    /// Files that are read besides, as that of the system.
+    pub also: Vec<PathBuf>,
     /// Whether a key of a host without an entry is trusted and recorded. A key that differs from the
     /// recorded one is never accepted.
     pub accept_new: bool,
@@ -31,25 +36,51 @@ enum Verdict {
     Changed(usize),
     Revoked(usize),
     Unreadable(usize, String),
-    Certified(usize),
+    Certified(usize, String),
 }
 
-/// What the file says about one host.
+/// What the files say about one host.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// The host, as the file names it.
+    /// The host, as the files name it.
     name: String,
-    /// In the order of the file.
+    /// In the order of the files; lines count on from one file to the next.
     lines: Vec<(usize, Said)>,
+    /// The files, and how many lines come before each.
+    files: Vec<(PathBuf, usize)>,
+    /// How many lines there are.
+    count: usize,
 }
 
 impl Record {
+    #[cfg(test)]
     fn of(name: String, text: &[u8]) -> Self {
-        let lines = text.split(|byte| *byte == b'\n').enumerate();
-        let lines = lines
-            .filter_map(|(at, line)| Some((at + 1, line::about(&name, line)?)))
-            .collect();
-        Self { name, lines }
+        let mut record = Self {
+            name,
+            ..Self::default()
+        };
+        record.add(PathBuf::new(), text);
+        record
+    }
+
+    fn add(&mut self, file: PathBuf, text: &[u8]) {
+        let before = self.count;
+        self.files.push((file, before));
+        for line in text.split(|byte| *byte == b'\n') {
+            self.count += 1;
+            if let Some(said) = line::about(&self.name, line) {
+                self.lines.push((self.count, said));
+            }
+        }
+    }
+
+    /// The file that a line is in, and its number there.
+    fn place(&self, line: usize) -> (String, usize) {
+        let file = self.files.iter().rfind(|(_, before)| *before < line);
+        match file {
+            Some((file, before)) => (file.display().to_string(), line - before),
+            None => (String::new(), line),
+        }
     }
 
     fn keys(&self) -> impl Iterator<Item = (usize, &PublicKey)> {
@@ -60,14 +91,29 @@ impl Record {
     }
 
     /// The host is asked for a key of a recorded type first: it may have others, and those are not known.
-    pub(super) fn preferred(&self, kinds: &[Algorithm]) -> Vec<Algorithm> {
-        let mut kinds = kinds.to_vec();
+    pub(super) fn preferred(&self) -> Vec<Algorithm> {
+        let mut kinds = algorithms::host_keys();
         kinds.sort_by_key(|kind| {
             !self
                 .keys()
                 .any(|(_, key)| same_kind(&key.algorithm(), kind))
         });
         kinds
+    }
+
+    /// Types of certificates that the host is asked for: only when an authority is trusted for it.
+    pub(super) fn certified(&self) -> Vec<Algorithm> {
+        match self.authorities().next() {
+            Some(_) => algorithms::host_keys(),
+            None => Vec::new(),
+        }
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = (usize, &PublicKey)> {
+        self.lines.iter().filter_map(|(line, said)| match said {
+            Said::Authority(key) => Some((*line, key)),
+            _ => None,
+        })
     }
 
     fn judge(&self, shown: &PublicKey) -> Verdict {
@@ -87,8 +133,9 @@ impl Record {
                 Said::Unreadable { reason, .. } if unreadable.is_none() => {
                     unreadable = Some(Verdict::Unreadable(*line, reason.clone()));
                 }
-                Said::Authority if certified.is_none() => {
-                    certified = Some(Verdict::Certified(*line));
+                Said::Authority(_) if certified.is_none() => {
+                    let reason = "the host shows no certificate".into();
+                    certified = Some(Verdict::Certified(*line, reason));
                 }
                 _ => {}
             }
@@ -120,25 +167,31 @@ impl KnownHosts {
     /// What is on record of a host.
     ///
     /// # Errors
-    /// When the file is there but cannot be read.
+    /// When a file is there but cannot be read.
     pub(super) fn record(&self, host: &str, port: u16) -> Result<Record, TransportError> {
-        let name = match port {
+        self.named(match port {
             22 => host.to_ascii_lowercase(),
             _ => format!("[{}]:{port}", host.to_ascii_lowercase()),
-        };
-        match std::fs::read(&self.file) {
-            Ok(text) => Ok(Record::of(name, &text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Record::of(name, b"")),
-            Err(source) => Err(self.failed("read", source)),
-        }
+        })
     }
 
-    fn failed(&self, action: &'static str, source: io::Error) -> TransportError {
-        TransportError::KnownHosts {
-            action,
-            path: self.file.display().to_string(),
-            source,
+    /// The same under a name that stands for the host and its port.
+    ///
+    /// # Errors
+    /// When a file is there but cannot be read.
+    pub(super) fn named(&self, name: String) -> Result<Record, TransportError> {
+        let mut record = Record {
+            name,
+            ..Record::default()
+        };
+        for file in std::iter::once(&self.file).chain(&self.also) {
+            match std::fs::read(file) {
+                Ok(text) => record.add(file.clone(), &text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(failed("read", file, source)),
+            }
         }
+        Ok(record)
     }
 
     /// Whether the host with this record may show this key; a new one is recorded if that is wanted.
@@ -151,51 +204,90 @@ impl KnownHosts {
         address: &str,
         shown: &PublicKey,
     ) -> Result<(), TransportError> {
-        let verdict = match record.judge(shown) {
-            Verdict::Unknown if self.accept_new => self
-                .learn(&record.name, shown)
-                .map_err(|source| self.failed("add to", source))?,
-            verdict => verdict,
-        };
+        match record.judge(shown) {
+            Verdict::Unknown if self.accept_new => {
+                let (record, verdict) = self
+                    .learn(&record.name, shown)
+                    .map_err(|source| failed("add to", &self.file, source))?;
+                self.told(&record, verdict, address, shown)
+            }
+            verdict => self.told(record, verdict, address, shown),
+        }
+    }
+
+    /// Whether the host with this record may show this certificate. ssh trusts the key in it, too, if that
+    /// is on record.
+    ///
+    /// # Errors
+    /// Why it is not trusted.
+    pub(super) fn check_certificate(
+        &self,
+        record: &Record,
+        address: &str,
+        shown: &Certificate,
+    ) -> Result<(), TransportError> {
+        let key = PublicKey::from(shown.public_key().clone());
+        self.told(record, record.judge_certificate(shown, &key), address, &key)
+    }
+
+    fn told(
+        &self,
+        record: &Record,
+        verdict: Verdict,
+        address: &str,
+        shown: &PublicKey,
+    ) -> Result<(), TransportError> {
         let (address, fingerprint) = (address.to_owned(), fingerprint(shown));
-        let known_hosts = self.file.display().to_string();
         Err(match verdict {
             Verdict::Trusted => return Ok(()),
             Verdict::Unknown => TransportError::UnknownKey {
                 address,
                 fingerprint,
-                known_hosts,
+                known_hosts: self.file.display().to_string(),
             },
-            Verdict::Changed(line) => TransportError::ChangedKey {
-                address,
-                fingerprint,
-                known_hosts,
-                line,
-            },
-            Verdict::Revoked(line) => TransportError::RevokedKey {
-                address,
-                fingerprint,
-                known_hosts,
-                line,
-            },
-            Verdict::Unreadable(line, reason) => TransportError::UnreadableKey {
-                address,
-                known_hosts,
-                line,
-                reason,
-            },
-            Verdict::Certified(line) => TransportError::CertifiedKey {
-                address,
-                fingerprint,
-                known_hosts,
-                line,
-            },
+            Verdict::Changed(line) => {
+                let (known_hosts, line) = record.place(line);
+                TransportError::ChangedKey {
+                    address,
+                    fingerprint,
+                    known_hosts,
+                    line,
+                }
+            }
+            Verdict::Revoked(line) => {
+                let (known_hosts, line) = record.place(line);
+                TransportError::RevokedKey {
+                    address,
+                    fingerprint,
+                    known_hosts,
+                    line,
+                }
+            }
+            Verdict::Unreadable(line, reason) => {
+                let (known_hosts, line) = record.place(line);
+                TransportError::UnreadableKey {
+                    address,
+                    known_hosts,
+                    line,
+                    reason,
+                }
+            }
+            Verdict::Certified(line, reason) => {
+                let (known_hosts, line) = record.place(line);
+                TransportError::CertifiedKey {
+                    reason,
+                    address,
+                    fingerprint,
+                    known_hosts,
+                    line,
+                }
+            }
         })
     }
 
     /// Records a key, unless there is a record by now: hosts are reached at the same time, and many of
     /// them through the same jump host.
-    fn learn(&self, name: &str, shown: &PublicKey) -> io::Result<Verdict> {
+    fn learn(&self, name: &str, shown: &PublicKey) -> io::Result<(Record, Verdict)> {
         if let Some(directory) = self.file.parent() {
             DirBuilder::new()
                 .recursive(true)
@@ -212,15 +304,28 @@ impl KnownHosts {
         let _ = file.lock();
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
-        let verdict = Record::of(name.to_owned(), &text).judge(shown);
+        let mut record = Record {
+            name: name.to_owned(),
+            ..Record::default()
+        };
+        record.add(self.file.clone(), &text);
+        let verdict = record.judge(shown);
         if verdict != Verdict::Unknown {
-            return Ok(verdict);
+            return Ok((record, verdict));
         }
         let torn = text.last().is_some_and(|last| *last != b'\n');
         let key = shown.to_openssh().map_err(io::Error::other)?;
         let start = if torn { "\n" } else { "" };
         file.write_all(format!("{start}{name} {key}\n").as_bytes())?;
-        Ok(Verdict::Trusted)
+        Ok((record, Verdict::Trusted))
+    }
+}
+
+fn failed(action: &'static str, file: &Path, source: io::Error) -> TransportError {
+    TransportError::KnownHosts {
+        action,
+        path: file.display().to_string(),
+        source,
     }
 }
 

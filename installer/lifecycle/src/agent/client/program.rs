@@ -5,27 +5,52 @@
 use super::Session;
 use crate::error::Failure;
 use crate::paths;
-use ingot_transport::{Host, TransportError, must, quote, run, write_file};
+use ingot_transport::{Exit, Host, TransportError, must, quote, run, write_file};
+
+mod not_startable;
 
 /// The name of a program: enough of its digest to tell versions apart. All of it is compared.
 fn name(digest: &str) -> String {
     format!("ingot-{}", digest.get(..16).unwrap_or(digest))
 }
 
-/// Makes sure that `directory` of the host has this `program`; returns its path.
+/// Makes sure that `directory` of the host has this `program`; returns its path, and, if it was there
+/// already, how a trial of it ended.
 async fn put(
     host: &dyn Host,
     directory: &str,
     program: &[u8],
     digest: &str,
-) -> Result<String, TransportError> {
+) -> Result<(String, Option<Exit>), TransportError> {
     let path = format!("{directory}/{}", name(digest));
-    let look = format!("sha256sum {} 2>/dev/null | cut -c1-64", quote(&path));
+    let quoted = quote(&path);
+    let look = format!(
+        "sha256sum {quoted} 2>/dev/null | cut -c1-64; {}",
+        trial(&path)
+    );
     let found = run(host, &look, b"").await?;
-    if found.stdout.trim_ascii() != digest.as_bytes() {
-        write_file(host, &path, 0o755, program, digest).await?;
+    if found.stdout.trim_ascii() == digest.as_bytes() {
+        return Ok((path, Some(found.exit)));
     }
-    Ok(path)
+    write_file(host, &path, 0o755, program, digest).await?;
+    Ok((path, None))
+}
+
+/// Starts the program for nothing: whether it runs is known before anything depends on it.
+fn trial(path: &str) -> String {
+    format!("{} --version >/dev/null", quote(path))
+}
+
+/// Makes sure that the program at `path` of the host can be started there.
+async fn starts(host: &dyn Host, path: &str, tried: Option<Exit>) -> Result<(), Failure> {
+    let exit = match tried {
+        Some(exit) => exit,
+        None => run(host, &trial(path), b"").await?.exit,
+    };
+    match exit.status {
+        Some(0) => Ok(()),
+        _ => Err(not_startable::why(host, path, &exit).await?),
+    }
 }
 
 /// Makes the program of this digest the installed one, and removes those of others. One that has just
@@ -49,7 +74,8 @@ impl Session {
     /// # Errors
     /// When the host refuses the program or it does not run there.
     pub async fn open(host: &dyn Host, program: &[u8], digest: &str) -> Result<Self, Failure> {
-        let path = put(host, paths::PROGRAMS, program, digest).await?;
+        let (path, tried) = put(host, paths::PROGRAMS, program, digest).await?;
+        starts(host, &path, tried).await?;
         let process = host.start(&format!("exec {} agent", quote(&path))).await?;
         Ok(Self {
             address: host.address(),
@@ -88,7 +114,8 @@ mod tests {
     async fn put_in(directory: &Path, program: &[u8]) -> String {
         let digest = Digest::of(program).hex();
         let directory = directory.to_str().unwrap();
-        put(&LocalHost, directory, program, &digest).await.unwrap()
+        let put = put(&LocalHost, directory, program, &digest).await;
+        put.unwrap().0
     }
 
     async fn install_in(directory: &Path, program: &[u8]) -> Result<(), TransportError> {
@@ -160,5 +187,28 @@ mod tests {
             "{error}"
         );
         assert!(names(dir.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_start_is_told_by_the_host_and_before_it_is_needed() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = b"#!/bin/sh\necho ingot 1\n";
+        let bad = b"#!/bin/sh\necho no >&2; exit 3\n";
+        let digest = |program: &[u8]| Digest::of(program).hex();
+        let directory = dir.path().to_str().unwrap();
+        for _ in 0..2 {
+            let (path, tried) = put(&LocalHost, directory, good, &digest(good))
+                .await
+                .unwrap();
+            starts(&LocalHost, &path, tried).await.unwrap();
+            let (path, tried) = put(&LocalHost, directory, bad, &digest(bad)).await.unwrap();
+            let failure = starts(&LocalHost, &path, tried).await.unwrap_err();
+            assert!(
+                failure.message.starts_with(&format!(
+                    "the program {path} cannot be started on this machine: no (status 3)"
+                )),
+                "{failure}"
+            );
+        }
     }
 }

@@ -13,8 +13,8 @@ pub(super) enum Said {
     Key(PublicKey),
     /// Whoever shows this key is not to be trusted.
     Revoked(PublicKey),
-    /// An authority certifies its keys.
-    Authority,
+    /// An authority certifies its keys with this one.
+    Authority(PublicKey),
     /// Not to be understood.
     Unreadable {
         /// What is wrong.
@@ -52,8 +52,13 @@ pub(super) fn about(name: &str, line: &[u8]) -> Option<Said> {
         _ => Err("has no key".into()),
     };
     Some(match (marker.as_deref(), key) {
-        (Some("@cert-authority"), _) => Said::Authority,
+        (Some("@cert-authority"), Ok(key)) => Said::Authority(key),
         (Some("@revoked"), Ok(key)) => Said::Revoked(key),
+        // An authority that cannot be read vouches for nobody, and takes nothing back.
+        (Some("@cert-authority"), Err(reason)) => Said::Unreadable {
+            reason,
+            marked: false,
+        },
         (Some("@revoked") | None, Err(reason)) => unreadable(reason),
         (None, Ok(key)) => Said::Key(key),
         (Some(other), _) => unreadable(format!("has the unknown mark {other}")),
@@ -72,7 +77,7 @@ fn concerns(patterns: &str, name: &str) -> Result<bool, &'static str> {
             Some(rest) => (true, rest),
             None => (false, pattern),
         };
-        if fits(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()) {
+        if matches(pattern, name) {
             if excludes {
                 return Ok(false);
             }
@@ -90,13 +95,22 @@ fn hashed(pattern: &str, name: &str) -> Option<bool> {
     (hash.len() == 20).then(|| hmac::verify(&key, name.as_bytes(), &hash).is_ok())
 }
 
-/// `*` stands for any text, `?` for one sign; brackets stand for themselves.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+/// Whether a pattern of names is about `name`, which is in lower case.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    fits(&pattern.to_ascii_lowercase(), name)
+}
+
+/// Whether a name fits a pattern: `*` stands for any text, `?` for one sign, brackets for themselves.
+pub(in crate::ssh) fn fits(pattern: &str, name: &str) -> bool {
+    bytes_fit(pattern.as_bytes(), name.as_bytes())
+}
+
+fn bytes_fit(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),
-        Some((b'*', rest)) => (0..=name.len()).any(|at| fits(rest, &name[at..])),
+        Some((b'*', rest)) => (0..=name.len()).any(|at| bytes_fit(rest, &name[at..])),
         Some((sign, rest)) => match name.split_first() {
-            Some((other, name)) => (*sign == b'?' || sign == other) && fits(rest, name),
+            Some((other, name)) => (*sign == b'?' || sign == other) && bytes_fit(rest, name),
             None => false,
         },
     }
@@ -160,11 +174,11 @@ mod tests {
         let key = PublicKey::from_openssh(KEY).unwrap();
         assert_eq!(
             said("cp1", &format!("@revoked * {KEY}")),
-            Some(Said::Revoked(key))
+            Some(Said::Revoked(key.clone()))
         );
         assert_eq!(
             said("cp1", &format!("@cert-authority cp1 {KEY}")),
-            Some(Said::Authority)
+            Some(Said::Authority(key))
         );
         assert_eq!(said("cp1", &format!("@revoked w1 {KEY}")), None);
     }

@@ -1,5 +1,4 @@
 use super::*;
-use russh::Preferred;
 use russh::keys::EcdsaCurve;
 
 const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -16,6 +15,7 @@ fn said(text: impl AsRef<[u8]>, shown: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let known = KnownHosts {
         file: dir.path().join("known_hosts"),
+        also: Vec::new(),
         accept_new: true,
     };
     std::fs::write(&known.file, text.as_ref()).unwrap();
@@ -41,6 +41,7 @@ fn only_recorded_keys_are_trusted_and_a_changed_one_never() {
     let (a, b) = (key(A), key(B));
     let mut known = KnownHosts {
         file: dir.path().join(".ssh/known_hosts"),
+        also: Vec::new(),
         accept_new: false,
     };
     let check = |known: &KnownHosts, port, key| {
@@ -108,7 +109,7 @@ fn revoked_keys_and_authorities_are_heeded() {
     assert_eq!(
         said(format!("@cert-authority *,!w1 {B}\n"), A),
         format!(
-            "the SSH host key of cp1:22 is not known ({}): ~/known_hosts line 1 names an authority for it, and certificates of hosts are not checked here; compare the key with the host's console and add it to the file",
+            "the SSH host key of cp1:22 is not known ({}): ~/known_hosts line 1 names an authority for it, and the host shows no certificate; mend the certificate of the host (`HostCertificate` in its sshd_config), or compare the key with the host's console and add it to the file",
             fingerprint(&key(A))
         )
     );
@@ -123,6 +124,7 @@ fn a_file_that_cannot_be_used_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let known = KnownHosts {
         file: dir.path().to_owned(),
+        also: Vec::new(),
         accept_new: true,
     };
     let error = known.record("cp1", 22).unwrap_err();
@@ -135,6 +137,7 @@ fn a_file_that_cannot_be_used_is_told() {
     );
     let known = KnownHosts {
         file: "/proc/no/known_hosts".into(),
+        also: Vec::new(),
         accept_new: true,
     };
     let record = known.record("cp1", 22).unwrap();
@@ -147,6 +150,7 @@ fn what_was_recorded_in_between_counts() {
     let dir = tempfile::tempdir().unwrap();
     let known = KnownHosts {
         file: dir.path().join("known_hosts"),
+        also: Vec::new(),
         accept_new: true,
     };
     let before = known.record("cp1", 22).unwrap();
@@ -166,19 +170,58 @@ fn what_was_recorded_in_between_counts() {
 fn recorded_types_are_asked_for_first() {
     let kinds = |text: &str| {
         let record = Record::of("cp1".into(), text.as_bytes());
-        let kinds = record.preferred(&Preferred::DEFAULT.key);
-        assert_eq!(kinds.len(), Preferred::DEFAULT.key.len());
+        let kinds = record.preferred();
+        assert_eq!(kinds.len(), algorithms::host_keys().len());
         kinds
     };
-    assert_eq!(kinds(""), Preferred::DEFAULT.key.to_vec());
+    assert_eq!(kinds(""), algorithms::host_keys());
     let curve = EcdsaCurve::NistP256;
     assert_eq!(
         kinds(&format!("cp1 {}\n", ECDSA))[..2],
         [Algorithm::Ecdsa { curve }, Algorithm::Ed25519]
     );
     assert!(
-        kinds(&format!("cp1 {RSA}\n"))[..3]
+        kinds(&format!("cp1 {RSA}\n"))[..2]
             .iter()
             .all(|kind| matches!(kind, Algorithm::Rsa { .. }))
+    );
+}
+
+#[test]
+fn files_that_are_read_besides_are_heeded_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let known = KnownHosts {
+        file: at("own"),
+        also: vec![at("missing"), at("system"), at("more")],
+        accept_new: true,
+    };
+    std::fs::write(at("own"), "# one\n# two\n").unwrap();
+    std::fs::write(at("system"), format!("# ours\ncp1 {A}\n")).unwrap();
+    std::fs::write(at("more"), format!("@revoked * {ECDSA}\n")).unwrap();
+    let record = known.record("cp1", 22).unwrap();
+    known.check(&record, "cp1:22", &key(A)).unwrap();
+    let told = |text: &str| {
+        let error = known.check(&record, "cp1:22", &key(text)).unwrap_err();
+        error
+            .to_string()
+            .replace(&dir.path().display().to_string(), "~")
+    };
+    assert!(
+        told(B).contains("is not the one in ~/system line 2 ("),
+        "{}",
+        told(B)
+    );
+    assert!(
+        told(ECDSA).contains("is revoked by ~/more line 1:"),
+        "{}",
+        told(ECDSA)
+    );
+    // A new key is recorded in the first file.
+    let record = known.record("cp2", 22).unwrap();
+    known.check(&record, "cp2:22", &key(B)).unwrap();
+    assert_eq!(
+        std::fs::read_to_string(at("own")).unwrap(),
+        format!("# one\n# two\ncp2 {B}\n")
     );
 }

@@ -1,9 +1,8 @@
 use super::*;
-use crate::ssh::{SshHost, Sudo};
+use crate::host::run;
 use crate::testing::{Answer, SshServer, write_private_key};
 use russh::keys::{Algorithm, EcdsaCurve};
 use std::path::Path;
-use std::time::Duration;
 
 const ECDSA: Algorithm = Algorithm::Ecdsa {
     curve: EcdsaCurve::NistP256,
@@ -18,8 +17,12 @@ fn target(port: u16, key_file: &Path) -> SshTarget {
         host: "127.0.0.1".into(),
         port,
         user: "root".into(),
-        key_file: Some(key_file.to_owned()),
-        passphrase: None,
+        host_key_alias: None,
+        keys: Keys {
+            files: vec![key_file.to_owned()],
+            only_files: true,
+            ..Keys::default()
+        },
         sudo: Sudo::No,
         jump: None,
         timeout: Duration::from_secs(60),
@@ -32,10 +35,11 @@ async fn connect(target: &SshTarget, known: &str, accept_new: bool) -> (Option<S
     let dir = tempfile::tempdir().unwrap();
     let known_hosts = KnownHosts {
         file: dir.path().join("known_hosts"),
+        also: Vec::new(),
         accept_new,
     };
     std::fs::write(&known_hosts.file, known).unwrap();
-    let refusal = SshHost::connect(target.clone(), &known_hosts).await.err();
+    let connected = SshHost::connect(target.clone(), &known_hosts, &Pool::default()).await;
     let after = std::fs::read_to_string(&known_hosts.file).unwrap();
     let told = |error: TransportError| {
         let text = match std::error::Error::source(&error) {
@@ -44,7 +48,7 @@ async fn connect(target: &SshTarget, known: &str, accept_new: bool) -> (Option<S
         };
         text.replace(&dir.path().display().to_string(), "~")
     };
-    (refusal.map(told), after)
+    (connected.err().map(told), after)
 }
 
 #[tokio::test]
@@ -94,32 +98,23 @@ async fn a_host_behind_a_jump_host_has_its_time_to_answer_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_name_is_reached_by_whichever_of_its_addresses_answers() {
-    let server = server(&[Algorithm::Ed25519]);
-    let there = SocketAddr::from(([127, 0, 0, 1], server.port));
-    // Nothing listens on port 1.
-    let (one, two) = (
-        SocketAddr::from(([127, 0, 0, 1], 1)),
-        SocketAddr::from(([127, 0, 0, 2], 1)),
-    );
-    let mut target = target(server.port, Path::new("key"));
-    let stream = first_that_answers(&target, vec![one, two, there])
+async fn the_output_of_a_command_has_nothing_of_what_start_up_files_print() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    write_private_key(&key).unwrap();
+    let server = SshServer::start(&[Algorithm::Ed25519], |command| match command {
+        "id -u" => Answer::well("0\n"),
+        other => Answer::well(other),
+    })
+    .unwrap();
+    let known_hosts = KnownHosts {
+        file: dir.path().join("known_hosts"),
+        also: Vec::new(),
+        accept_new: true,
+    };
+    let host = SshHost::connect(target(server.port, &key), &known_hosts, &Pool::default())
         .await
         .unwrap();
-    assert_eq!(stream.peer_addr().unwrap(), there);
-    target.host = "cp1".into();
-    target.port = 22;
-    let error = first_that_answers(&target, vec![one, two])
-        .await
-        .unwrap_err();
-    let TransportError::Connect { address, source } = error else {
-        panic!("{error}");
-    };
-    assert_eq!(address, "cp1:22");
-    assert_eq!(
-        source.to_string(),
-        "127.0.0.1: Connection refused (os error 111); 127.0.0.2: Connection refused (os error 111)"
-    );
-    let error = first_that_answers(&target, Vec::new()).await.unwrap_err();
-    assert!(matches!(error, TransportError::Resolve { .. }), "{error}");
+    let output = run(&host, "echo 'it works'", b"").await.unwrap();
+    assert_eq!(output.stdout, b"echo 'it works'");
 }
