@@ -230,6 +230,12 @@ pub struct Membership {
     pub node: String,
     /// The version of the product.
     pub version: String,
+    /// The version of Kubernetes; absent in records of older programs, as is the next.
+    #[serde(default)]
+    pub kubernetes: Option<String>,
+    /// What tells the bundle from others of its version.
+    #[serde(default)]
+    pub content: Option<String>,
     /// What the cluster was made with and cannot change.
     pub network: Fixed,
 }

@@ -11,6 +11,7 @@ mod probes;
 mod quorum;
 mod ranges;
 mod reference;
+mod release;
 mod resources;
 mod services;
 mod sysctl;
@@ -19,6 +20,7 @@ pub use occupied::peer_ports;
 pub use probes::{FORWARDING, PATH_MTU, REACHABILITY};
 pub use quorum::missing_majority;
 pub use reference::reference;
+pub use release::judge_release;
 
 use crate::facts::Facts;
 use ingot_cluster::Cluster;
@@ -110,7 +112,9 @@ pub const CHECKS: &[Check] = &[
     occupied::PORTS,
     occupied::FOREIGN,
     occupied::MEMBERSHIP,
+    release::RELEASE,
     quorum::QUORUM,
+    quorum::MEMBERS,
     REACHABILITY,
     PATH_MTU,
     FORWARDING,

@@ -13,6 +13,10 @@ use std::net::IpAddr;
 pub struct Release {
     /// Version of the product.
     pub version: String,
+    /// Version of Kubernetes, where the bundle has it.
+    pub kubernetes: Option<String>,
+    /// SHA-256, hexadecimal, of the digests of what hosts are given: tells it from others of its version.
+    pub content: String,
     /// Name of the program bundle -> digest of its layer.
     pub binaries: BTreeMap<String, String>,
     /// Name of the image -> reference by digest.
@@ -24,6 +28,12 @@ impl Release {
     pub fn of(manifest: &Manifest) -> Self {
         let mut release = Self {
             version: manifest.version.clone(),
+            kubernetes: manifest
+                .components
+                .iter()
+                .find(|component| component.name == "kubelet")
+                .map(|component| component.version.clone()),
+            content: content(manifest),
             binaries: BTreeMap::new(),
             images: BTreeMap::new(),
         };
@@ -78,6 +88,18 @@ pub const UNSET_ENVIRONMENT: [&str; 21] = [
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 ];
+
+fn content(manifest: &Manifest) -> String {
+    use sha2::{Digest, Sha256};
+    let mut names: Vec<String> = manifest
+        .components
+        .iter()
+        .map(|component| format!("{} {}\n", component.name, component.manifest.digest))
+        .collect();
+    names.sort();
+    let digest = Sha256::digest(names.concat());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The components a bundle must have for a cluster.
 pub const REQUIRED: [&str; 15] = [

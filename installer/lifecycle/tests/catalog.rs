@@ -64,6 +64,8 @@ fn release() -> Release {
     ]);
     Release {
         version: "1.2.3".into(),
+        kubernetes: None,
+        content: String::new(),
         binaries: names(&["cni-plugins", "containerd", "kubectl", "kubelet", "runc"]),
         images: images
             .into_iter()

@@ -316,6 +316,8 @@ const CASES: &[(&str, &str, Change)] = &[
 fn member(cluster: &str, node: &str) -> Membership {
     Membership {
         format_version: 1,
+        kubernetes: None,
+        content: None,
         cluster: cluster.into(),
         node: node.into(),
         version: "0.1.0".into(),

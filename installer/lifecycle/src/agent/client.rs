@@ -249,6 +249,14 @@ impl Session {
         self.done(&Request::RestartKubelet).await.map(drop)
     }
 
+    /// Restarts containerd on the host; its pods go on.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub async fn restart_containerd(&mut self) -> Result<(), Failure> {
+        self.done(&Request::RestartContainerd).await.map(drop)
+    }
+
     /// What is wrong with the kubelet of the host, if it does not run or does not stay up.
     ///
     /// # Errors

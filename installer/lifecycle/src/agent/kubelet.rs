@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-const UNIT: &str = "kubelet.service";
+/// Its unit.
+pub const UNIT: &str = "kubelet.service";
 
 fn run(program: &str, words: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
@@ -16,14 +17,14 @@ fn run(program: &str, words: &[&str]) -> Result<String, String> {
     Err(format!("{program} {}: {}", words.join(" "), told.trim()))
 }
 
-/// Starts it anew; its pods go on.
+/// Restarts a unit that pods do not end with.
 ///
 /// # Errors
 /// When systemd refuses.
-pub fn restart() -> Result<(), String> {
-    run("systemctl", &["restart", UNIT])
+pub fn restart(unit: &str) -> Result<(), String> {
+    run("systemctl", &["restart", unit])
         .map(drop)
-        .map_err(|reason| format!("cannot restart the kubelet: {reason}"))
+        .map_err(|reason| format!("cannot restart {unit}: {reason}"))
 }
 
 /// What is wrong with it, if it does not run or does not stay up.

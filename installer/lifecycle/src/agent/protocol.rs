@@ -87,6 +87,8 @@ pub enum Request {
     VolumeSnapshot { namespace: String, name: String },
     /// Starts the kubelet anew, for it to register its node at once.
     RestartKubelet,
+    /// Restarts containerd; its pods go on.
+    RestartContainerd,
     /// What is wrong with the kubelet.
     KubeletTrouble,
     /// Writes down which cluster the host belongs to.

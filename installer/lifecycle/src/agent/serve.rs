@@ -188,7 +188,10 @@ async fn answer(request: Request) -> Reply {
         Request::VolumeSnapshot { namespace, name } => storage::volume_snapshot(&namespace, &name)
             .await
             .map(|(snapshot, content)| Reply::VolumeSnapshot { snapshot, content }),
-        Request::RestartKubelet => blocking(kubelet::restart)
+        Request::RestartContainerd => blocking(|| kubelet::restart("containerd.service"))
+            .await
+            .map(|()| Reply::Done { changed: 0 }),
+        Request::RestartKubelet => blocking(|| kubelet::restart(kubelet::UNIT))
             .await
             .map(|()| Reply::Done { changed: 0 }),
         Request::KubeletTrouble => blocking(kubelet::trouble)

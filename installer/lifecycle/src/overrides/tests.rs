@@ -26,6 +26,8 @@ const OVERRIDES: &str = "  apiServer:
 fn release() -> Release {
     Release {
         version: "1.2.3".into(),
+        kubernetes: None,
+        content: String::new(),
         binaries: BTreeMap::new(),
         images: BTreeMap::new(),
     }

@@ -5,7 +5,7 @@ mod among;
 use crate::driver::Driver;
 use crate::error::Failure;
 use crate::event::Event;
-use crate::preflight::{Severity, judge};
+use crate::preflight::{Severity, judge, judge_release};
 use std::collections::BTreeMap;
 
 /// Runs the phase.
@@ -19,6 +19,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         .map(|(name, machine)| (name.clone(), machine.facts.clone()))
         .collect();
     let mut findings = judge(&driver.cluster, &facts);
+    findings.extend(judge_release(&facts, &driver.release));
     findings.extend(among::tried(driver).await);
     let mut errors: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
     let mut warnings: BTreeMap<String, Vec<String>> = BTreeMap::new();

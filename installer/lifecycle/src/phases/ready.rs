@@ -3,6 +3,7 @@
 
 use super::control_plane;
 use crate::agent::Session;
+use crate::agent::health::{Health, Part};
 use crate::agent::kube::{ClusterStatus, NodeStatus, PodStatus};
 use crate::driver::{Driver, Unanswered};
 use crate::error::Failure;
@@ -79,6 +80,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             continue;
         }
         if missing.is_empty() && labelled {
+            // What the API server knows of a node is up to forty seconds old.
+            missing = unwell_kubelets(driver).await?;
+        }
+        if missing.is_empty() && labelled {
             let pods = answer.iter().flat_map(|(_, status)| &status.pods);
             for pod in pods.filter(|pod| !pod.ready) {
                 let message = format!("{} is still starting; the cluster can be used", pod.name);
@@ -101,6 +106,47 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             None,
         );
         tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Kubelets of members that do not run now, or have only just been started, in words. Those of fresh hosts were
+/// seen to become Ready in this run.
+///
+/// # Errors
+/// When one ended again and again, with its last words.
+async fn unwell_kubelets(driver: &mut Driver) -> Result<Vec<String>, Failure> {
+    let members = driver
+        .machines
+        .iter_mut()
+        .filter(|(_, machine)| super::is_member(machine));
+    let asked = members.map(async |(name, machine)| {
+        let health = machine.session.health(&[Part::Kubelet], 0.0).await;
+        (name.clone(), health)
+    });
+    let mut waiting = Vec::new();
+    let mut broken = Vec::new();
+    for (name, health) in futures::future::join_all(asked).await {
+        for (_, health) in health.into_iter().flatten() {
+            match health {
+                Health::Well { .. } => {}
+                Health::Waiting { reason } => {
+                    waiting.push(format!("the kubelet of {name}: {reason}"))
+                }
+                Health::Broken { reason } => {
+                    broken.push(format!("the kubelet of {name}: {reason}"))
+                }
+            }
+        }
+    }
+    match broken.is_empty() {
+        true => Ok(waiting),
+        false => Err(Failure::machine(format!(
+            "the cluster is not well:\n  {}",
+            broken.join("\n  ")
+        ))
+        .hint(
+            "mend what is named, in cluster.yaml or on the host, and run the same command again",
+        )),
     }
 }
 

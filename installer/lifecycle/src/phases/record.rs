@@ -13,6 +13,10 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         driver.cluster.name.to_string(),
         driver.release.version.clone(),
     );
+    let (kubernetes, content) = (
+        driver.release.kubernetes.clone(),
+        driver.release.content.clone(),
+    );
     let network = Fixed::from(&driver.cluster.network);
     driver
         .each(
@@ -25,6 +29,8 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
                     cluster: cluster.clone(),
                     node,
                     version: version.clone(),
+                    kubernetes: kubernetes.clone(),
+                    content: Some(content.clone()),
                     network: network.clone(),
                 };
                 machine.session.join(membership).await

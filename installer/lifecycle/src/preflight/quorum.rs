@@ -22,6 +22,42 @@ pub(super) const QUORUM: Check = Check {
     judge: Some(majority),
 };
 
+pub(super) const MEMBERS: Check = Check {
+    name: "etcd-members",
+    how: "the members of etcd, as a control plane that runs has them, compared with the control planes of cluster.yaml",
+    consequence: "a member that is left behind counts for the majority of etcd for ever",
+    remedy: "take the control plane out with `ingot node reset` before it is taken out of cluster.yaml",
+    weight: Weight::Errors,
+    judge: Some(members),
+};
+
+/// Members of etcd that are no control planes of cluster.yaml.
+fn members(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
+    let wanted = |name: &str| {
+        cluster
+            .control_planes()
+            .any(|node| node.name.as_str() == name)
+    };
+    let known = all.values().find_map(|facts| {
+        facts.membership.as_ref()?;
+        facts.etcd.as_ref()?.members.as_ref()
+    });
+    known
+        .into_iter()
+        .flatten()
+        .filter(|member| !member.name.is_empty() && !wanted(&member.name))
+        .map(|member| Finding {
+            check: MEMBERS.name,
+            node: None,
+            severity: Severity::Error,
+            message: format!(
+                "`{name}` is a member of etcd and no control plane of cluster.yaml: put it back, take it out with `ingot node reset {name}`, and then out of cluster.yaml",
+                name = member.name
+            ),
+        })
+        .collect()
+}
+
 fn majority(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
     let planes = cluster.control_planes();
     let here = planes.filter(|node| all.contains_key(node.name.as_str()));
