@@ -21,12 +21,20 @@ fn every_test_against_a_known_bug_is_there() {
     let table = here.join("../../../docs/design/known-bugs.md");
     let table = fs::read_to_string(table).expect("the table");
     let mut text = String::new();
-    for part in ["brain", "lvm", "driver"] {
-        sources(&here.join("..").join(part), &mut text);
+    for part in [
+        "images/lvm-csi-driver",
+        "installer",
+        "iso-builder",
+        "salt-free-states",
+        "tests",
+    ] {
+        sources(&here.join("../../..").join(part), &mut text);
     }
-    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let rows = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.ends_with("| Tests |"));
     let (mut named, mut lacking) = (0, Vec::new());
-    for row in rows.skip(1) {
+    for row in rows {
         let tests = row.split(" | ").nth(2).expect("a column of tests");
         let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty(), "no test: {row}");
