@@ -153,6 +153,19 @@ pub struct AuthorityFiles {
     pub files: Vec<AuthorityFile>,
 }
 
+impl AuthorityFiles {
+    /// Whether both are of one cluster. The modes of the files do not say: somebody may have changed them, and
+    /// they are set again when the files are written.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let content = |files: &Self| -> Vec<(String, String)> {
+            let all = files.files.iter();
+            all.map(|file| (file.name.clone(), file.content.clone()))
+                .collect()
+        };
+        content(self) == content(other)
+    }
+}
+
 /// What the agent answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 // Tagged from outside: an inner tag would read the number keys of maps as text.
@@ -307,6 +320,19 @@ mod tests {
             error.to_string().contains("is not from an ingot agent"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_mode_that_was_changed_is_not_another_cluster() {
+        let files = |content: &str, mode| AuthorityFiles {
+            files: vec![AuthorityFile {
+                name: "ca.crt".into(),
+                content: content.into(),
+                mode,
+            }],
+        };
+        assert!(files("a", 0o644).same_content(&files("a", 0o600)));
+        assert!(!files("a", 0o644).same_content(&files("b", 0o644)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
     let mut held = found.iter();
     let authorities = match held.next() {
         Some((first, files)) => {
-            if let Some((other, _)) = held.find(|(_, other)| *other != files) {
+            if let Some((other, _)) = held.find(|(_, other)| !other.same_content(files)) {
                 return Err(Failure::machine(format!(
                     "{first} and {other} have different certificate authorities in /etc/kubernetes/pki: they belong to different clusters"
                 ))
