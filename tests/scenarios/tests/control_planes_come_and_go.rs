@@ -35,7 +35,7 @@ fn voters(host: &Host) -> Vec<String> {
 }
 
 /// A control plane through which kubectl can be asked while `host` is away.
-fn another<'a>(cluster: &'a Cluster<'_>, host: &Host) -> Host {
+fn another(cluster: &Cluster<'_>, host: &Host) -> Host {
     let all = cluster.control_planes();
     all.into_iter()
         .find(|other| other.name() != host.name())
