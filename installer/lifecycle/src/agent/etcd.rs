@@ -175,14 +175,11 @@ pub async fn promote(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the member `name`, on this host, out of etcd. `whole`: all members are given up.
+/// Takes the member `name`, on this host, out of etcd.
 ///
 /// # Errors
 /// When those that are left would have no majority, or etcd refuses: nothing was changed then.
-pub async fn leave(name: &str, whole: bool) -> Result<(), String> {
-    if whole {
-        return Ok(());
-    }
+pub async fn leave(name: &str) -> Result<(), String> {
     let all = members().await?;
     let Some(own) = all.iter().find(|member| member.name == name) else {
         return Ok(());

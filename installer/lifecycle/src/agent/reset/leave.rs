@@ -35,7 +35,7 @@ pub(super) fn cluster(node: &str) -> Result<(), String> {
         .args(["stop", "kubelet.service"])
         .status();
     end_api_server();
-    runtime.block_on(etcd::leave(node, false))
+    runtime.block_on(etcd::leave(node))
 }
 
 async fn delete_node(node: &str) -> Result<(), String> {
