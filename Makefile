@@ -108,6 +108,10 @@ pod-on-lvm: storage-bundle guest-packages ## A pod with a volume, on a cluster w
 	INGOT_BUNDLE=$(CURDIR)/$(STORAGE_ISO) INGOT_HOST_TESTS=1 INGOT_GUEST_TESTS=1 \
 	  cargo test --release --workspace --test pod_on_lvm -- --nocapture
 
+.PHONY: change-test
+change-test: bundle ## Changes of clusters that run, under a stream of requests (five minutes, as root)
+	INGOT_HOST_TESTS=1 INGOT_CHANGE_TESTS=1 cargo test --release --workspace --test changes_go_in_waves --test control_planes_come_and_go -- --nocapture
+
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at instants between (half an hour, as root)
 	INGOT_HOST_TESTS=1 INGOT_SOAK=1 cargo test --release --workspace --test soak_interrupted_bootstrap -- --nocapture

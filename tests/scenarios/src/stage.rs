@@ -64,14 +64,27 @@ impl Stage {
     /// # Panics
     /// As [`Stage::take`].
     pub fn take_for_soak() -> Option<Stage> {
-        if std::env::var_os("INGOT_SOAK").is_none() {
+        Stage::take_for("INGOT_SOAK", "make soak")
+    }
+
+    /// As [`Stage::take`], for stories that are part of `make change-test` only: clusters that are changed for
+    /// minutes while requests go on.
+    ///
+    /// # Panics
+    /// As [`Stage::take`].
+    pub fn take_for_changes() -> Option<Stage> {
+        Stage::take_for("INGOT_CHANGE_TESTS", "make change-test")
+    }
+
+    fn take_for(variable: &str, target: &str) -> Option<Stage> {
+        if std::env::var_os(variable).is_none() {
             let story = std::thread::current()
                 .name()
                 .unwrap_or("a story")
                 .to_owned();
             let _ = writeln!(
                 std::io::stderr(),
-                "not run: {story} is part of `make soak` (INGOT_SOAK=1)"
+                "not run: {story} is part of `{target}` ({variable}=1)"
             );
             return None;
         }

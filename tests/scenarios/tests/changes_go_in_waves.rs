@@ -1,7 +1,7 @@
 //! A change of a cluster that runs: one control plane after the other, while programs go on using the API. A bad
 //! one stops at the first node, which is put back by itself.
 //!
-//! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
+//! Boots hosts of its own and destroys nothing else; runs only in `make change-test`.
 
 use std::time::Duration;
 
@@ -65,7 +65,9 @@ fn under_requests(cluster: &Cluster<'_>, words: &[&str]) -> Run {
 
 #[test]
 fn a_bad_change_is_put_back_and_a_good_one_is_done_everywhere() {
-    let Some(stage) = Stage::take() else { return };
+    let Some(stage) = Stage::take_for_changes() else {
+        return;
+    };
     let cluster = Cluster::bare(&stage, "waves", FOUR);
     cluster.ingot(&["bootstrap"]).succeeded();
     let kubectl = cluster.kubectl();

@@ -1,7 +1,7 @@
 //! Control planes are taken out of a cluster that runs and come back as healthy members, one after the other; the
 //! last majority is never given up.
 //!
-//! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
+//! Boots hosts of its own and destroys nothing else; runs only in `make change-test`.
 
 use std::time::Duration;
 
@@ -69,7 +69,9 @@ fn come_back(cluster: &Cluster<'_>, kubectl: &Kubectl, host: &Host, bare: &HostS
 
 #[test]
 fn each_control_plane_in_turn_is_reset_and_applied_again() {
-    let Some(stage) = Stage::take() else { return };
+    let Some(stage) = Stage::take_for_changes() else {
+        return;
+    };
     let cluster = Cluster::bare(&stage, "turns", FOUR);
     let bare: Vec<HostState> = cluster.control_planes().iter().map(HostState::of).collect();
     cluster.ingot(&["bootstrap"]).succeeded();

@@ -35,6 +35,15 @@ pub struct Member {
     pub learner: bool,
 }
 
+impl Member {
+    /// Where it is reached from other hosts; nothing until it was started.
+    fn client_url(&self) -> Option<&String> {
+        self.client_urls
+            .iter()
+            .find(|url| !url.contains("127.0.0.1"))
+    }
+}
+
 /// How the member on this host was started, and whom it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,11 +79,15 @@ pub async fn of_this_host() -> Option<Etcd> {
 }
 
 async fn ask(path: &str, body: &Value) -> Result<Value, String> {
+    ask_at(HERE, path, body).await
+}
+
+async fn ask_at(url: &str, path: &str, body: &Value) -> Result<Value, String> {
     let request = http::Request::post(path)
         .header("content-type", "application/json")
         .body(body.to_string().into_bytes())
         .map_err(|error| error.to_string())?;
-    let client = client(HERE).await?;
+    let client = client(url).await?;
     let asked = client.request_text(request);
     let answer = tokio::time::timeout(Duration::from_secs(10), asked)
         .await
@@ -111,11 +124,7 @@ pub async fn members() -> Result<Vec<Member>, String> {
 
 /// Whether a member answers and knows a leader.
 pub async fn serves(member: &Member) -> bool {
-    let Some(url) = member
-        .client_urls
-        .iter()
-        .find(|url| !url.contains("127.0.0.1"))
-    else {
+    let Some(url) = member.client_url() else {
         return false;
     };
     let ask = async {
@@ -187,8 +196,16 @@ pub async fn leave(name: &str) -> Result<(), String> {
     if !own.learner {
         may_leave(name, &all).await?;
     }
-    ask("/v3/cluster/member/remove", &json!({ "ID": own.id })).await?;
-    Ok(())
+    // A member that is removed ends at once, before it could answer: another one is asked.
+    for other in all.iter().filter(|member| member.id != own.id) {
+        if serves(other).await
+            && let Some(url) = other.client_url()
+        {
+            ask_at(url, "/v3/cluster/member/remove", &json!({ "ID": own.id })).await?;
+            return Ok(());
+        }
+    }
+    Err("no other member of etcd answers".into())
 }
 
 /// Whether etcd keeps a majority without the member `name`.

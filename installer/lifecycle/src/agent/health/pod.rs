@@ -44,7 +44,9 @@ pub(super) fn health(pod: &str, since: f64) -> Result<Health, String> {
             0.0
         },
     );
-    if let Some(log) = log.filter(|log| since > 0.0 && log.attempts >= ATTEMPTS) {
+    // One that runs now may stay: the attempts before it met the port of its predecessor, say.
+    let ended = log.filter(|log| since > 0.0 && running.is_empty() && log.attempts >= ATTEMPTS);
+    if let Some(log) = ended {
         let what = format!("its container ended {} times", log.attempts);
         return Ok(Health::Broken {
             reason: match log.last_words() {

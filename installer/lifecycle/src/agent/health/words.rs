@@ -129,15 +129,33 @@ fn newest(logs: &Path, name: &str, since: f64) -> Option<Log> {
 }
 
 impl Log {
-    /// What the container said last; lines are `<time> <stream> <F|P> <text>` (CRI, ContainerLog).
+    /// What the container said last: its last error, in whichever attempt; else its last line. Lines are
+    /// `<time> <stream> <F|P> <text>` (CRI, ContainerLog).
     pub(super) fn last_words(&self) -> Option<String> {
-        self.files.iter().find_map(|path| {
-            let text = std::fs::read(path).ok()?;
-            let tail = &text[text.len().saturating_sub(64 << 10)..];
-            let text = String::from_utf8_lossy(tail).into_owned();
-            telling(text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)))
-        })
+        let words = |text: String| -> Vec<String> {
+            let words = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
+            words.map(Into::into).collect()
+        };
+        let tails = self.files.iter().filter_map(|path| tail(path));
+        let all: Vec<Vec<String>> = tails.map(words).collect();
+        let last_error = |lines: &Vec<String>| {
+            lines
+                .iter()
+                .rev()
+                .find_map(|line| error(line).map(shortened))
+        };
+        let last_line = |lines: &Vec<String>| telling(lines.iter().map(String::as_str));
+        all.iter()
+            .find_map(last_error)
+            .or_else(|| all.iter().find_map(last_line))
     }
+}
+
+/// The end of a log.
+fn tail(path: &Path) -> Option<String> {
+    let text = std::fs::read(path).ok()?;
+    let tail = &text[text.len().saturating_sub(64 << 10)..];
+    Some(String::from_utf8_lossy(tail).into_owned())
 }
 
 #[cfg(test)]
