@@ -10,6 +10,7 @@ DIST := dist
 CATALOG := images/catalog.yaml
 ISO := $(DIST)/ingot.iso
 STORAGE_ISO := $(DIST)/ingot-storage.iso
+CONFORMANCE_ISO := $(DIST)/conformance.iso
 KEY := $(DIST)/ingot.key
 PUB := $(DIST)/ingot.pub
 SANDBOX := demo
@@ -111,6 +112,13 @@ pod-on-lvm: storage-bundle guest-packages ## A pod with a volume, on a cluster w
 .PHONY: change-test
 change-test: bundle ## Changes of clusters that run, under a stream of requests (five minutes, as root)
 	INGOT_HOST_TESTS=1 INGOT_CHANGE_TESTS=1 cargo test --release --workspace --test changes_go_in_waves --test control_planes_come_and_go -- --nocapture
+
+# Kubernetes' own tests and the images they run come from a bundle of their own. Logs and reports stay below target/.
+.PHONY: conformance
+conformance: bundle ## Kubernetes' conformance tests on a control plane and two workers (an hour or more, as root)
+	$(TARGET)/iso-builder build --catalog images/catalog-conformance.yaml --key $(KEY) --output $(CONFORMANCE_ISO)
+	INGOT_HOST_TESTS=1 INGOT_CONFORMANCE_BUNDLE=$(CURDIR)/$(CONFORMANCE_ISO) INGOT_CONFORMANCE_REPORTS=$(CURDIR)/target/conformance \
+	  cargo test --release --workspace --test conformance -- --nocapture
 
 .PHONY: soak
 soak: bundle ## Interrupted bootstraps from bare hosts, at every point and at instants between (half an hour, as root)

@@ -211,8 +211,9 @@ fn component(
     if vendor && spec.sources.len() > 1 {
         return invalid("an oci source is a whole image; it cannot be mixed with others");
     }
-    if spec.kind == Kind::Image && spec.image.entrypoint.is_empty() && !vendor {
-        return invalid("an image needs image.entrypoint");
+    let starts = !spec.image.entrypoint.is_empty() || !spec.image.cmd.is_empty();
+    if spec.kind == Kind::Image && !starts && !vendor {
+        return invalid("an image needs image.entrypoint or image.cmd");
     }
     Ok(ComponentPlan {
         name,

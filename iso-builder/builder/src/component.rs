@@ -90,6 +90,15 @@ impl Workshop<'_> {
                         .collect();
                     material.layers.push(self.layer(&tree, scratch.path())?);
                 }
+                SourceSpec::Files(files) => {
+                    let tree = files
+                        .iter()
+                        .map(|(path, text)| {
+                            (path.clone(), Entry::Bytes(text.clone().into_bytes(), 0o644))
+                        })
+                        .collect();
+                    material.layers.push(self.layer(&tree, scratch.path())?);
+                }
                 SourceSpec::Oci(image) => {
                     step.doing("pulling");
                     let pulled = oci::pull(image, &self.plan.catalog.architecture, self.cache)?;
@@ -119,7 +128,8 @@ impl Workshop<'_> {
         let mut tree = Tree::new();
         for binary in &spec.binaries {
             let program = &programs[&binary.package];
-            tree.insert(binary.path.clone(), Entry::File(program.clone(), 0o755));
+            let mode = if binary.setuid { 0o4755 } else { 0o755 };
+            tree.insert(binary.path.clone(), Entry::File(program.clone(), mode));
             material
                 .parts
                 .extend(sbom::go_parts(&go::build_info(program)?));

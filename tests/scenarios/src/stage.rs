@@ -76,6 +76,14 @@ impl Stage {
         Stage::take_for("INGOT_CHANGE_TESTS", "make change-test")
     }
 
+    /// As [`Stage::take`], for Kubernetes' conformance tests, which take an hour or more: `make conformance` only.
+    ///
+    /// # Panics
+    /// As [`Stage::take`].
+    pub fn take_for_conformance() -> Option<Stage> {
+        Stage::take_for("INGOT_CONFORMANCE_BUNDLE", "make conformance")
+    }
+
     fn take_for(variable: &str, target: &str) -> Option<Stage> {
         if std::env::var_os(variable).is_none() {
             let story = std::thread::current()
@@ -84,7 +92,7 @@ impl Stage {
                 .to_owned();
             let _ = writeln!(
                 std::io::stderr(),
-                "not run: {story} is part of `{target}` ({variable}=1)"
+                "not run: {story} is part of `{target}`, which sets {variable}"
             );
             return None;
         }

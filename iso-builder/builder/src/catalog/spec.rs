@@ -39,6 +39,8 @@ pub enum SourceSpec {
     Oci(OciSpec),
     /// Symbolic links: path in the layer to target.
     Links(BTreeMap<String, String>),
+    /// Small text files that everybody may read: path in the layer to content.
+    Files(BTreeMap<String, String>),
 }
 
 /// Programs compiled from Go modules.
@@ -76,6 +78,9 @@ pub struct GoBinary {
     pub package: String,
     /// Where it goes in the layer.
     pub path: String,
+    /// Whether it runs as its owner, root, whoever starts it.
+    #[serde(default)]
+    pub setuid: bool,
 }
 
 /// Debian packages, unpacked. Their scripts are not run.

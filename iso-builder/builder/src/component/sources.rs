@@ -23,7 +23,10 @@ impl Workshop<'_> {
                     (now.inputs == train.inputs, &spec.train)
                 }
                 // Pinned by a digest, or part of the catalogue that was read once.
-                SourceSpec::Deb(_) | SourceSpec::Oci(_) | SourceSpec::Links(_) => continue,
+                SourceSpec::Deb(_)
+                | SourceSpec::Oci(_)
+                | SourceSpec::Links(_)
+                | SourceSpec::Files(_) => continue,
             };
             if !same {
                 let what = what.clone();
