@@ -126,6 +126,10 @@ pub struct Network {
     pub cluster_domain: String,
     /// How pod traffic travels between nodes.
     pub backend: Backend,
+    /// Whom CoreDNS asks for names outside of the cluster: nobody when empty, the name servers of its node when
+    /// not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_servers: Option<Vec<IpAddr>>,
 }
 
 /// How pod traffic travels between nodes.

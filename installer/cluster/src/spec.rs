@@ -112,6 +112,9 @@ pub struct Network {
     /// How pod traffic travels between nodes.
     #[schemars(extend("default" = "vxlan"))]
     pub backend: Option<Backend>,
+    /// Name servers that CoreDNS forwards names outside of the cluster to. When not given, those of the node it
+    /// runs on, if every node has some. An empty list turns forwarding off.
+    pub name_servers: Option<Vec<String>>,
 }
 
 /// How pod traffic travels between nodes.

@@ -1,6 +1,8 @@
 //! The objects that make a bare API server a cluster: access rules, kube-proxy, flannel, CoreDNS,
 //! metrics-server, storage. Pure: templates built into the program, rendered with the cluster's settings.
 
+use ingot_bundle::Hasher;
+
 include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 include!(concat!(env!("OUT_DIR"), "/storage_definitions.rs"));
 include!(concat!(env!("OUT_DIR"), "/snapshot_definitions.rs"));
@@ -63,9 +65,25 @@ pub fn render(settings: &serde_json::Value, part: Part) -> Result<Objects, Strin
             false => &mut all.wanted,
         };
         objects.push_str("---\n");
-        objects.push_str(&text);
+        objects.push_str(&with_digest(&text));
     }
     Ok(all)
+}
+
+/// Stands in a pod template for the digest of the ConfigMaps beside it.
+const CONFIGURATION: &str = "@configuration@";
+
+/// Programs read their configuration when they start: with its digest in their template, a change of it makes
+/// new pods, in the order and at the pace of their Deployment or DaemonSet.
+fn with_digest(manifest: &str) -> String {
+    let mut hasher = Hasher::new();
+    for document in manifest.split("---\n") {
+        if document.contains("kind: ConfigMap\n") {
+            hasher.update(document.as_bytes());
+        }
+    }
+    let digest = hasher.finish().hex();
+    manifest.replace(CONFIGURATION, &digest[..16])
 }
 
 /// The label of nodes whose storage agent shall run.

@@ -185,11 +185,11 @@ pub fn manifest_settings(
     cluster: &Cluster,
     release: &Release,
     cluster_ca: &str,
-    site_dns: bool,
+    hosts_have_dns: bool,
 ) -> Value {
     let mut settings = cluster_settings(cluster, release);
     settings["cluster_ca"] = cluster_ca.into();
-    settings["site_dns"] = site_dns.into();
+    settings["forward_to"] = forward_to(cluster, hosts_have_dns).into();
     settings["storage_nodes"] = cluster
         .nodes
         .iter()
@@ -199,6 +199,15 @@ pub fn manifest_settings(
     settings["snapshot_metadata"] = cluster.snapshot_metadata.into();
     settings["replicas"] = if cluster.nodes.len() > 1 { 2 } else { 1 }.into();
     settings
+}
+
+/// What CoreDNS forwards names outside of the cluster to (coredns plugin/forward, `TO...`).
+fn forward_to(cluster: &Cluster, hosts_have_dns: bool) -> Vec<String> {
+    match &cluster.network.name_servers {
+        Some(servers) => servers.iter().map(ToString::to_string).collect(),
+        None if hosts_have_dns => vec!["/etc/resolv.conf".to_owned()],
+        None => Vec::new(),
+    }
 }
 
 /// A node's disks, in the form of its StorageNode object.

@@ -174,6 +174,62 @@ fn the_cluster_s_objects() {
     }
 }
 
+/// CoreDNS asks whom cluster.yaml names, else the name servers of its host, else nobody.
+#[test]
+fn names_outside_of_the_cluster_are_forwarded_as_cluster_yaml_says() {
+    let forward = |network: &str, hosts_have_dns: bool| {
+        let text = format!("{CLUSTER}  network: {{ {network} }}\n");
+        let settings = manifest_settings(&loaded(&text), &release(), "", hosts_have_dns);
+        let rendered = manifests::render(&settings, Part::Platform).unwrap();
+        let lines = rendered.wanted.lines().map(str::trim);
+        let found: Vec<String> = lines
+            .filter(|line| line.starts_with("forward "))
+            .map(Into::into)
+            .collect();
+        found.join("\n")
+    };
+    let named = "nameServers: [10.0.0.53, \"fd00::53\"]";
+    for hosts_have_dns in [true, false] {
+        assert_eq!(
+            forward(named, hosts_have_dns),
+            "forward . 10.0.0.53 fd00::53 {"
+        );
+        assert_eq!(forward("nameServers: []", hosts_have_dns), "");
+    }
+    assert_eq!(forward("", true), "forward . /etc/resolv.conf {");
+    assert_eq!(forward("", false), "");
+}
+
+/// A change of a ConfigMap makes new pods of the program that reads it, and of no other.
+#[test]
+fn a_changed_configuration_changes_the_template_of_its_pods() {
+    let templates = |text: &str| {
+        let settings = manifest_settings(&loaded(text), &release(), "", false);
+        let rendered = manifests::render(&settings, Part::Platform).unwrap();
+        let mut found = std::collections::BTreeMap::new();
+        for document in serde_yaml::Deserializer::from_str(&rendered.wanted) {
+            let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+            let digest = &object["spec"]["template"]["metadata"]["annotations"]["ingot.dev/configuration"];
+            if let Some(digest) = digest.as_str() {
+                assert_eq!(digest.len(), 16, "{digest}");
+                found.insert(object["metadata"]["name"].to_string(), digest.to_owned());
+            }
+        }
+        found
+    };
+    let before = templates(CLUSTER);
+    let after = templates(&format!(
+        "{CLUSTER}  network: {{ nameServers: [10.0.0.53] }}\n"
+    ));
+    let different: Vec<_> = before
+        .iter()
+        .filter(|(name, digest)| after[*name] != **digest)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(before.len(), 3);
+    assert_eq!(different, ["\"coredns\""]);
+}
+
 /// What backup programs need is there where it is wanted, and nothing of it otherwise: also where it was
 /// wanted before.
 #[test]

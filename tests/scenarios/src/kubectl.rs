@@ -55,6 +55,24 @@ impl Kubectl {
         }
     }
 
+    /// The same with a token of a service account instead of the certificate.
+    ///
+    /// # Panics
+    /// When there is no directory for it.
+    pub fn with_token(&self, name: &str, token: &str) -> Kubectl {
+        let text = self.ok(&["config", "view", "--raw", "-o", "json"]);
+        let mut config: Value = serde_json::from_str(&text).expect("a kubeconfig");
+        config["users"][0]["user"] = serde_json::json!({ "token": token });
+        let dir = self.dir.join(name);
+        std::fs::create_dir_all(&dir).expect("a directory");
+        std::fs::copy(self.dir.join("kubectl"), dir.join("kubectl")).expect("kubectl");
+        std::fs::write(dir.join("kubeconfig"), config.to_string()).expect("a kubeconfig");
+        Kubectl {
+            dir,
+            host: self.host.clone(),
+        }
+    }
+
     fn command(&self, words: &[&str]) -> Command {
         let root = self.host.root_dir().expect("a running host");
         let process = root.parent().expect("a process").to_path_buf();
@@ -107,6 +125,15 @@ impl Kubectl {
     /// When it is refused.
     #[track_caller]
     pub fn apply(&self, object: &Value) {
+        self.try_apply(object)
+            .unwrap_or_else(|reason| panic!("{reason}"));
+    }
+
+    /// Applies an object; what was said, or why it was refused.
+    ///
+    /// # Panics
+    /// When kubectl cannot be run.
+    pub fn try_apply(&self, object: &Value) -> Result<String, String> {
         let words = ["apply", "-f", "-"];
         let mut command = self.command(&words);
         command
@@ -122,7 +149,7 @@ impl Kubectl {
             .write_all(text.as_bytes())
             .expect("kubectl reads");
         let output = child.wait_with_output().expect("kubectl");
-        said(&words, &output).unwrap_or_else(|reason| panic!("{reason}"));
+        said(&words, &output)
     }
 
     /// A shell script in a pod of namespace kube-system; what it printed, or why it failed.

@@ -10,6 +10,7 @@ const POD: &str = "spec.network.podCIDR";
 const SERVICE: &str = "spec.network.serviceCIDR";
 const PREFIX: &str = "spec.network.nodePrefix";
 const DOMAIN: &str = "spec.network.clusterDomain";
+const NAME_SERVERS: &str = "spec.network.nameServers";
 
 /// The smallest part of the pod range a node can get: the platform's own pods must fit.
 const LONGEST_NODE_PREFIX: u8 = 28;
@@ -20,6 +21,8 @@ const MOST_NODE_BITS: u8 = 16;
 const SHORTEST_SERVICE_PREFIX: u8 = 12;
 /// The DNS Service has the tenth address; below it is too little room for anything else.
 const LONGEST_SERVICE_PREFIX: u8 = 27;
+/// CoreDNS forwards to at most so many (coredns plugin/forward/setup.go, `max`).
+const MOST_NAME_SERVERS: usize = 15;
 /// Pods a kubelet takes unless told otherwise (KubeletConfiguration, `maxPods`).
 const MAX_PODS: u64 = 110;
 
@@ -81,13 +84,62 @@ pub(super) fn check(
         Some(spec::Backend::HostGw) => Backend::HostGw,
         Some(spec::Backend::Vxlan) | None => Backend::Vxlan,
     };
+    let name_servers = match &given.name_servers {
+        Some(given) => Some(name_servers(given, &[pod_cidr?, service_cidr?], report)?),
+        None => None,
+    };
     Some(Network {
         pod_cidr: pod_cidr?,
         node_prefix,
         service_cidr: service_cidr?,
         cluster_domain: domain_is_good.then(|| domain.to_owned())?,
         backend,
+        name_servers,
     })
+}
+
+/// Addresses that pods can ask, outside of the cluster.
+fn name_servers(given: &[String], ours: &[Cidr], report: &mut Report) -> Option<Vec<IpAddr>> {
+    let mut servers = Vec::new();
+    let mut all_good = true;
+    let mut refuse = |place: &str, what: String, next: &str| {
+        report.error(place, what, next);
+        all_good = false;
+    };
+    for (number, text) in given.iter().enumerate() {
+        let place = format!("{NAME_SERVERS}[{number}]");
+        match text.parse::<IpAddr>() {
+            Err(_) => refuse(
+                &place,
+                format!("`{text}` is not an address"),
+                "write the address of a name server, without a port",
+            ),
+            Ok(server) if server.is_loopback() || server.is_unspecified() => refuse(
+                &place,
+                format!("{server} leads CoreDNS to itself: it runs in a pod"),
+                "write an address of the server that pods can reach",
+            ),
+            Ok(server) if ours.iter().any(|range| range.contains(server)) => refuse(
+                &place,
+                format!("{server} lies in a range of the cluster, where no server of the site can be"),
+                "write the address of a server of the site, or change the ranges",
+            ),
+            Ok(server) if servers.contains(&server) => refuse(
+                &place,
+                format!("{server} is named twice"),
+                "remove one of the two",
+            ),
+            Ok(server) => servers.push(server),
+        }
+    }
+    if given.len() > MOST_NAME_SERVERS {
+        refuse(
+            NAME_SERVERS,
+            format!("{} name servers are more than the {MOST_NAME_SERVERS} that CoreDNS takes", given.len()),
+            "keep those that answer first",
+        );
+    }
+    all_good.then_some(servers)
 }
 
 fn cidr(place: &str, text: &str, report: &mut Report) -> Option<Cidr> {

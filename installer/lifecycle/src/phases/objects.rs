@@ -35,11 +35,12 @@ async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(
         .map_or("", |a| a.certificate(Authority::Cluster))
         .to_owned();
     // CoreDNS may run on any host, and does not start where it is to forward to nobody.
-    let site_dns = driver
+    let hosts_have_dns = driver
         .machines
         .values()
         .all(|machine| !machine.facts.name_servers.is_empty());
-    let settings = settings::manifest_settings(&driver.cluster, &driver.release, &ca, site_dns);
+    let settings =
+        settings::manifest_settings(&driver.cluster, &driver.release, &ca, hosts_have_dns);
     let objects = manifests::render(&settings, part).map_err(Failure::bug)?;
     let deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(phase);

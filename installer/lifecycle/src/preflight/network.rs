@@ -118,12 +118,15 @@ pub(super) const NAME_SERVERS: Check = Check {
     name: "name-servers",
     how: "/etc/resolv.conf and /run/systemd/resolve/resolv.conf: whether any names a server that pods can reach. Where the former names a stub of the host (127.0.0.53), the latter is used",
     consequence: "pods resolve names of the cluster and none of the site",
-    remedy: "write the name servers of the site into /etc/resolv.conf, then run `ingot apply`",
+    remedy: "write the name servers of the site into /etc/resolv.conf, then run `ingot apply`; or name them in `spec.network.nameServers`",
     weight: Weight::Warnings,
     judge: Some(name_servers),
 };
 
-fn name_servers(_: &Cluster, all: &AllFacts) -> Vec<Finding> {
+fn name_servers(cluster: &Cluster, all: &AllFacts) -> Vec<Finding> {
+    if cluster.network.name_servers.is_some() {
+        return Vec::new();
+    }
     let local = |(node, facts): (&String, &Facts)| {
         let text = "/etc/resolv.conf names a server on the loopback only, which is none for pods, and no file says which servers it asks; pods resolve no names of the site until that file names them";
         facts

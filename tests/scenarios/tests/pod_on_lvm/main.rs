@@ -5,6 +5,7 @@
 
 mod backups;
 mod features;
+mod promises;
 
 use std::io::Write;
 use std::time::Duration;
@@ -103,6 +104,9 @@ fn a_pod_keeps_its_data_on_a_disk_of_its_node() {
     features::a_volume_for_the_life_of_a_pod(&volumes);
     features::a_raw_volume_that_is_only_read(&volumes, &worker);
     features::a_snapshot_of_two_claims_at_once(&cluster, &volumes);
+    promises::a_retained_volume_serves_another_claim(&kubectl, &volumes);
+    promises::a_volume_outlives_its_class_and_is_deleted_without_it(&kubectl, &volumes);
+    promises::the_accounts_of_storage_may_do_their_work_and_nothing_else(&kubectl);
 
     kubectl.ok(&[
         "drain",

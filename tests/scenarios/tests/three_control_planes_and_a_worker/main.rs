@@ -3,6 +3,8 @@
 //!
 //! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
 
+mod promises;
+
 use std::time::{Duration, Instant};
 
 use ingot_harness::Host;
@@ -38,6 +40,13 @@ fn three_control_planes_and_a_worker() {
             }
         });
     }
+    cluster.applying_again_changes_nothing();
+
+    promises::dns_pods_are_apart(&kubectl);
+    promises::node_ports_lead_to_the_service(&cluster, &kubectl);
+    promises::nodes_and_pods_are_measured(&kubectl);
+    promises::images_are_pulled_while_a_registry_is_off(&cluster, &kubectl);
+    promises::outside_names_are_forwarded_as_long_as_wanted(&cluster, &kubectl, &pods[0].0);
     cluster.applying_again_changes_nothing();
 
     // From here on nothing of the installer's machine is used: kubectl runs at the hosts.
