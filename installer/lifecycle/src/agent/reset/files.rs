@@ -17,9 +17,11 @@ const MOUNTED_BY_WORKLOADS: [(&str, &[&str]); 3] = [
 /// Where the network namespaces of pods are, each a mount on a file `cni-<ID>`.
 const NAMESPACES: &str = "run/netns";
 /// What programs made while they ran and no state describes.
-const RUNTIME: [&str; 4] = [
+const RUNTIME: [&str; 5] = [
     "run/containerd",
     "run/flannel",
+    // Locks of the storage agent.
+    "run/ingot",
     "run/xtables.lock",
     "var/lib/cni",
 ];
