@@ -17,6 +17,7 @@ pub mod ready;
 pub mod record;
 pub mod reset;
 pub mod roll;
+mod rolled_out;
 pub mod runtime;
 
 use crate::driver::Driver;
