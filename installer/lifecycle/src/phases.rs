@@ -9,6 +9,7 @@ pub mod distribute;
 pub mod facts;
 pub mod join;
 pub mod lease;
+pub mod leave;
 pub mod node;
 pub mod objects;
 pub mod preflight;
