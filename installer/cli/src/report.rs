@@ -5,6 +5,7 @@ use ingot_engine::Plan;
 use ingot_engine::plan::Action;
 use ingot_lifecycle::agent::kube::ClusterStatus;
 use ingot_lifecycle::agent::protocol::HostPlan;
+use ingot_lifecycle::rollout;
 use ingot_lifecycle::{Driver, Failure, FailureKind};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -215,6 +216,9 @@ pub fn status(status: &ClusterStatus) {
         );
     }
     crate::say!("");
+    for missing in rollout::unfinished(status) {
+        crate::say!("{}", missing.what);
+    }
     match &status.dns {
         None => crate::say!("cluster DNS answers"),
         Some(reason) => crate::say!("cluster DNS: {reason}"),

@@ -18,6 +18,7 @@ pub mod phases;
 pub mod pki;
 pub mod preflight;
 pub mod registry;
+pub mod rollout;
 pub mod run_journal;
 pub mod sequence;
 pub mod settings;

@@ -16,6 +16,14 @@ const SNAPSHOT_METADATA: &str = "61-snapshot-metadata.yaml.tera";
 /// What no node needs to be Ready.
 const ADD_ONS: [&str; 1] = ["50-metrics-server.yaml.tera"];
 
+/// The workloads among them.
+const ADD_ON_WORKLOADS: [&str; 1] = ["Deployment metrics-server"];
+
+/// Whether a workload, by its kind and name, is of the add-ons.
+pub fn is_add_on(workload: &str) -> bool {
+    ADD_ON_WORKLOADS.contains(&workload)
+}
+
 /// Objects that are applied together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {

@@ -9,6 +9,7 @@ pub mod distribute;
 pub mod facts;
 pub mod join;
 pub mod lease;
+pub mod leave;
 pub mod node;
 pub mod objects;
 pub mod preflight;
@@ -17,6 +18,7 @@ pub mod ready;
 pub mod record;
 pub mod reset;
 pub mod roll;
+mod rolled_out;
 pub mod runtime;
 
 use crate::driver::Driver;

@@ -44,6 +44,8 @@ pub enum Phase {
     Belonging,
     /// Take everything back.
     Reset,
+    /// Take the Nodes out of the cluster.
+    Leave,
 }
 
 /// A bare set of hosts becomes a cluster; a half-made one is completed; a finished one is left alone.
@@ -72,7 +74,13 @@ pub const INSPECT: &[Phase] = &[Phase::Connect, Phase::Facts, Phase::Preflight];
 pub const REACH: &[Phase] = &[Phase::Connect];
 
 /// A node is taken back to a bare server.
-pub const RESET: &[Phase] = &[Phase::Connect, Phase::Belonging, Phase::Lease, Phase::Reset];
+pub const RESET: &[Phase] = &[
+    Phase::Connect,
+    Phase::Belonging,
+    Phase::Lease,
+    Phase::Reset,
+    Phase::Leave,
+];
 
 impl Phase {
     /// Its name in events, reports and `--from`.
@@ -95,6 +103,7 @@ impl Phase {
             Self::Record => "record",
             Self::Belonging => "belonging",
             Self::Reset => "reset",
+            Self::Leave => "leave",
         }
     }
 
@@ -118,6 +127,7 @@ impl Phase {
             Self::Record => "Record the membership",
             Self::Belonging => "Check whose nodes the hosts are",
             Self::Reset => "Take everything back",
+            Self::Leave => "Take the nodes out of the cluster",
         }
     }
 
@@ -140,6 +150,7 @@ impl Phase {
             Self::Record => phases::record::run(driver).await,
             Self::Belonging => phases::belonging::run(driver).await,
             Self::Reset => phases::reset::run(driver).await,
+            Self::Leave => phases::leave::run(driver).await,
         }
     }
 }

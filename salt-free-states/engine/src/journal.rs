@@ -13,12 +13,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+mod forget;
 mod saved;
 
+pub(crate) use forget::{Forgotten, file_of};
 pub use saved::Saved;
 
 /// The version of the format this program writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,12 @@ pub enum Entry {
     Undone {
         /// The line.
         line: usize,
+    },
+    /// Content that changes before this line had kept is kept no longer: they leave what is there to the older
+    /// changes of the same file.
+    Forgotten {
+        /// Its digest.
+        saved: String,
     },
 }
 
@@ -224,7 +232,10 @@ impl Journal {
         }
         tail.length += line.len() as u64;
         // Only the way back must be on disk before the host changes; the rest can be found out again.
-        if matches!(entry, Entry::Begin { .. } | Entry::Undone { .. }) {
+        if matches!(
+            entry,
+            Entry::Begin { .. } | Entry::Undone { .. } | Entry::Forgotten { .. }
+        ) {
             tail.file.sync_data().map_err(fail)?;
         }
         self.entries

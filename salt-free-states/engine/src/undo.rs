@@ -3,12 +3,12 @@
 //! Each step may be repeated: a power cut in the middle of an undo costs nothing. What the site changed after
 //! us is not overwritten: before a step, the host is compared with what our change had left there.
 
-use crate::journal::{Entry, Journal, JournalError};
+use crate::journal::{Entry, Forgotten, Journal, JournalError, file_of};
 use crate::resource::ResourceError;
 use crate::system::System;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 mod edited;
 mod subject;
@@ -139,7 +139,10 @@ pub fn undo_since(
             _ => None,
         })
         .collect();
-    let observed = observed(&entries);
+    let (observed, forgotten) = (observed(&entries), Forgotten::of(&entries));
+    let none = Vec::new();
+    // What the last change of a file had left there, where the way back from it leads to an older change.
+    let mut left: BTreeMap<&Path, Option<&str>> = BTreeMap::new();
     let mut report = Undone::default();
     // An older state must not be put back before a newer one: tried again, the newer would win.
     let mut waiting = Subjects::default();
@@ -153,6 +156,14 @@ pub fn undo_since(
         else {
             continue;
         };
+        let after = observed.get(&line).copied().unwrap_or(&none);
+        let after = |index: usize| after.get(index).and_then(Option::as_deref);
+        let skipped = |step| forgotten.path(step, line);
+        for (index, step) in undo.iter().enumerate().rev() {
+            if let Some(path) = skipped(step) {
+                left.entry(path).or_insert(after(index));
+            }
+        }
         if undone.contains(&line) {
             continue;
         }
@@ -162,10 +173,12 @@ pub fn undo_since(
             continue;
         }
         progress(target);
-        let none = Vec::new();
-        let after = observed.get(&line).copied().unwrap_or(&none);
         let walked = undo.iter().enumerate().rev().try_for_each(|(index, step)| {
-            let after = after.get(index).and_then(Option::as_deref);
+            if skipped(step).is_some() {
+                return Ok(());
+            }
+            let last = file_of(step).and_then(|path| left.get(path).copied());
+            let after = last.unwrap_or_else(|| after(index));
             edited::walk_unless_edited(step, after, system, journal.saved(), &mut report.kept)
         });
         match walked {
@@ -184,7 +197,7 @@ pub fn undo_since(
 }
 
 /// What each completed change had left on the host, by the line it began at.
-fn observed(entries: &[Entry]) -> BTreeMap<usize, &Vec<Option<String>>> {
+pub(crate) fn observed(entries: &[Entry]) -> BTreeMap<usize, &Vec<Option<String>>> {
     let mut begun: BTreeMap<&str, usize> = BTreeMap::new();
     let mut observed = BTreeMap::new();
     for (line, entry) in entries.iter().enumerate() {

@@ -36,6 +36,7 @@ fn bootstrap_one_host() {
     air_gap::images_come_from_the_bundle(&cluster, &kubectl);
     the_pod_works(&kubectl, &pod);
     cluster.applying_again_changes_nothing();
+    a_pod_that_does_not_start_is_told(&cluster, &kubectl);
 
     let boot = |kubectl: &Kubectl| {
         let node = kubectl.json(&["get", "node", "alone", "--request-timeout=5s"])?;
@@ -68,6 +69,45 @@ fn bootstrap_one_host() {
     cluster.applying_again_changes_nothing();
 
     cluster.a_reset_leaves_nothing(&host, &bare);
+}
+
+/// The site gives CoreDNS a container that ends; `apply` does not call that ready, and has its words.
+fn a_pod_that_does_not_start_is_told(cluster: &Cluster<'_>, kubectl: &Kubectl) {
+    let coredns = |words: &[&str]| {
+        let all = [&["-n", "kube-system"][..], words].concat();
+        kubectl.ok(&all)
+    };
+    let image = coredns(&[
+        "get",
+        "deployment",
+        "coredns",
+        "-o",
+        "jsonpath={.spec.template.spec.containers[0].image}",
+    ]);
+    let patch = |containers: &str| {
+        let patch =
+            format!(r#"{{"spec":{{"template":{{"spec":{{"initContainers":{containers}}}}}}}}}"#);
+        coredns(&[
+            "patch",
+            "deployment",
+            "coredns",
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
+    };
+    patch(&format!(
+        r#"[{{"name":"site","image":"{image}","imagePullPolicy":"IfNotPresent","args":["-conf","/nowhere"]}}]"#
+    ));
+    let told = cluster
+        .ingot(&["apply", "--ready-timeout", "20"])
+        .ended_with(3)
+        .transcript();
+    for words in ["pod kube-system/coredns-", "container site: ", "/nowhere"] {
+        assert!(told.contains(words), "`{words}` is missing: {told}");
+    }
+    patch("null");
+    cluster.ingot(&["apply"]).succeeded();
 }
 
 fn shell(host: &Host, script: &str) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ingot_harness::Host;
 use ingot_scenarios::cluster::{Cluster, FOUR};
 use ingot_scenarios::probe::Probe;
-use ingot_scenarios::{Run, Stage};
+use ingot_scenarios::{Kubectl, Run, Stage};
 
 const NODES: [&str; 4] = ["cp-1", "cp-2", "cp-3", "worker-1"];
 
@@ -63,6 +63,29 @@ fn under_requests(cluster: &Cluster<'_>, words: &[&str]) -> Run {
     run
 }
 
+/// A change with which a program does not start: the run ends with these words, all nodes are as before, and no
+/// request failed.
+fn stops_at_the_first_and_is_put_back(
+    cluster: &Cluster<'_>,
+    kubectl: &Kubectl,
+    before: &[String],
+    change: &str,
+    words: &[&str],
+) {
+    cluster.with(change);
+    let run = under_requests(cluster, &["apply", "--ignore-check", "settings"]).ended_with(3);
+    let told = run.transcript();
+    for words in words.iter().chain(&["put back"]) {
+        assert!(told.contains(words), "`{words}` is missing: {told}");
+    }
+    assert_eq!(
+        configuration(cluster),
+        before,
+        "not everything is as before"
+    );
+    kubectl.nodes_are_ready(&NODES, Duration::from_secs(30));
+}
+
 #[test]
 fn a_bad_change_is_put_back_and_a_good_one_is_done_everywhere() {
     let Some(stage) = Stage::take_for_changes() else {
@@ -74,42 +97,29 @@ fn a_bad_change_is_put_back_and_a_good_one_is_done_everywhere() {
     let before = configuration(&cluster);
 
     // A feature gate that the API server does not know.
-    cluster.with("apiServer: { extraArgs: { feature-gates: \"NoSuchGate=true\" } }");
-    let run = under_requests(&cluster, &["apply", "--ignore-check", "settings"]).ended_with(3);
-    let told = run.transcript();
-    for words in [
-        "cp-1: ",
-        "unrecognized feature gate: NoSuchGate",
-        "put back",
-        "not touched: cp-2, cp-3",
-    ] {
-        assert!(told.contains(words), "`{words}` is missing: {told}");
-    }
-    assert_eq!(
-        configuration(&cluster),
-        before,
-        "not everything is as before"
+    stops_at_the_first_and_is_put_back(
+        &cluster,
+        &kubectl,
+        &before,
+        "apiServer: { extraArgs: { feature-gates: \"NoSuchGate=true\" } }",
+        &[
+            "cp-1: ",
+            "unrecognized feature gate: NoSuchGate",
+            "not touched: cp-2, cp-3",
+        ],
     );
-    kubectl.nodes_are_ready(&NODES, Duration::from_secs(30));
-
     // A text for a number: the kubelet ends again and again.
-    cluster.with("kubelet: { config: { maxPods: \"250\" } }");
-    let run = under_requests(&cluster, &["apply", "--ignore-check", "settings"]).ended_with(3);
-    let told = run.transcript();
-    for words in [
-        "cp-1: kubelet: it ended",
-        "maxPods",
-        "put back",
-        "not touched: cp-2, cp-3, worker-1",
-    ] {
-        assert!(told.contains(words), "`{words}` is missing: {told}");
-    }
-    assert_eq!(
-        configuration(&cluster),
-        before,
-        "not everything is as before"
+    stops_at_the_first_and_is_put_back(
+        &cluster,
+        &kubectl,
+        &before,
+        "kubelet: { config: { maxPods: \"250\" } }",
+        &[
+            "cp-1: kubelet: it ended",
+            "maxPods",
+            "not touched: cp-2, cp-3, worker-1",
+        ],
     );
-    kubectl.nodes_are_ready(&NODES, Duration::from_secs(30));
 
     // A good change of both.
     cluster.with(

@@ -52,7 +52,10 @@ fn sandbox_for_a_try() {
     let line = line.lines().next().unwrap_or_default().trim();
     let used = Command::new("sh").args(["-c", line]).output().expect("sh");
     let pods = String::from_utf8_lossy(&used.stdout);
-    assert!(used.status.success() && pods.contains("coredns-"), "{used:?}");
+    assert!(
+        used.status.success() && pods.contains("coredns-"),
+        "{used:?}"
+    );
 
     let listed = |stage| {
         sandbox(stage, &["list"])

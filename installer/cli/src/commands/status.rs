@@ -4,6 +4,7 @@ use super::run::HostOptions;
 use crate::progress::Output;
 use crate::report;
 use ingot_lifecycle::Failure;
+use ingot_lifecycle::rollout;
 use ingot_lifecycle::sequence::{self, REACH};
 use std::process::ExitCode;
 
@@ -36,7 +37,8 @@ pub fn run(options: &HostOptions) -> Result<ExitCode, Failure> {
         }
         let healthy = status.dns.is_none()
             && status.nodes.iter().all(|n| n.ready)
-            && status.pods.iter().all(|p| p.ready);
+            && status.pods.iter().all(|p| p.ready)
+            && rollout::unfinished(&status).is_empty();
         Ok(ExitCode::from(if healthy { 0 } else { 3 }))
     })
 }

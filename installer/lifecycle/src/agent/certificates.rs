@@ -1,14 +1,13 @@
 //! The certificates of this host: are they as wanted, and if not, a key and a request for a new one.
 //!
 //! A new key lies beside the old one (`.key.new`) until its certificate comes, so that the pair in use
-//! is whole at every moment, also when the installer is killed in between.
+//! is whole at every moment, also when the installer is killed in between. A key that was replaced is kept nowhere.
 
 use super::protocol::AuthorityFile;
 use super::states;
 use crate::pki::{CertificateRequest, Signed, SigningRequest, Usage};
 use rcgen::KeyPair;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -27,7 +26,9 @@ pub fn due(
         .iter()
         .map(|f| (f.name.as_str(), f.content.as_str()))
         .collect();
-    let mut requests = Vec::new();
+    // Also of runs that were killed before they came to it.
+    states::forget(is_key)?;
+    let (mut requests, mut fresh) = (Vec::new(), Vec::new());
     for request in wanted {
         let authority = trusted
             .get(format!("{}.crt", request.authority.file()).as_str())
@@ -44,15 +45,7 @@ pub fn due(
             None => {
                 let key =
                     KeyPair::generate().map_err(|error| format!("cannot make a key: {error}"))?;
-                if let Some(parent) = Path::new(&path).parent() {
-                    std::fs::create_dir_all(parent)
-                        .map_err(|e| format!("cannot create {}: {e}", parent.display()))?;
-                }
-                let pem = key.serialize_pem();
-                ingot_engine::resource::write_atomically(Path::new(&path), |_, file| {
-                    file.write_all(pem.as_bytes())
-                })
-                .map_err(|error| format!("cannot write {path}: {error}"))?;
+                fresh.push((path, key.serialize_pem(), 0o600));
                 key
             }
         };
@@ -62,7 +55,16 @@ pub fn due(
             reason,
         });
     }
+    // Through the journal, so that a reset finds them where no certificate came.
+    if !fresh.is_empty() {
+        states::write_files(&fresh)?;
+    }
     Ok(requests)
+}
+
+fn is_key(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.ends_with(".key") || name.ends_with(".key.new")
 }
 
 /// Puts signed certificates and their new keys in place; returns how many.
@@ -86,6 +88,7 @@ pub fn install(signed: &[Signed]) -> Result<usize, String> {
     for certificate in signed {
         let _ = std::fs::remove_file(format!("{}.key.new", certificate.path));
     }
+    states::forget(is_key)?;
     Ok(signed.len())
 }
 

@@ -10,13 +10,21 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 mod apply;
+mod delete_node;
 mod dns;
 mod heartbeat;
+mod pod_words;
 mod status;
+mod workloads;
 
 pub use apply::{ApplyError, apply};
+pub use delete_node::delete_node;
 pub use heartbeat::{Heartbeat, heartbeat};
+pub use pod_words::pod_words;
 pub use status::{ClusterStatus, NodeStatus, PodStatus, status};
+pub use workloads::{MadeBy, Wanted, Workload};
+#[cfg(test)]
+pub(crate) use {status::told, workloads::Lists};
 
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
     crate::error::chain(error)

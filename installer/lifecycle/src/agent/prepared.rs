@@ -1,5 +1,6 @@
 //! What the site had prepared before the first change to a host: which disks were mounted on directories of
-//! ours. A reset empties these and leaves them mounted; whatever was mounted later is not ours.
+//! ours, and which of these were links to empty directories elsewhere. A reset empties both and leaves mounts and
+//! links; whatever was mounted or linked later is not ours.
 //!
 //! The record is written once, before the first change, and says for which node of which cluster.
 
@@ -22,8 +23,21 @@ pub struct Prepared {
     pub cluster: String,
     /// The node it is to become.
     pub node: String,
-    /// What was mounted on directories of ours.
+    /// What was mounted on directories of ours, and on those that links led to.
     pub mounts: Vec<PreparedMount>,
+    /// Links in place of directories of ours. A record of older programs has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<PreparedLink>,
+}
+
+/// A link that was there before us and led to an empty directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreparedLink {
+    /// The directory of ours.
+    pub path: PathBuf,
+    /// The directory that it led to, without further links.
+    pub directory: PathBuf,
 }
 
 /// A mount that was there before us.
@@ -80,12 +94,14 @@ impl Prepared {
             cluster: cluster.into(),
             node: node.into(),
             mounts: Vec::new(),
+            links: Vec::new(),
         };
-        // A host that was changed by a program that kept no record: what is mounted now may have come later.
+        // A host that was changed by a program that kept no record: what is there now may have come later.
         if !Path::new(paths::JOURNAL).exists() {
+            record.links = files::links(Path::new("/"));
             let table = MountTable::of_this_process()
                 .map_err(|error| format!("cannot read the list of mounts: {error}"))?;
-            record.mounts = mounted(&table);
+            record.mounts = mounted(&table, &record.links);
         }
         let json = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
         let at = Path::new(paths::PREPARED);
@@ -97,6 +113,12 @@ impl Prepared {
             std::io::Write::write_all(file, &json)
         })
         .map_err(|error| format!("cannot write {}: {error}", paths::PREPARED))
+    }
+
+    /// Whether a link in place of our directory `path`, which leads to that directory now, did so before us.
+    pub fn linked(&self, path: &Path, leads_to: &Path) -> bool {
+        let mut links = self.links.iter();
+        links.any(|link| link.path == path && link.directory == leads_to)
     }
 
     /// Whether `mount` on our directory `path` is one that was there before us.
@@ -114,11 +136,13 @@ impl Prepared {
     }
 }
 
-/// What is mounted on directories of ours.
-fn mounted(table: &MountTable) -> Vec<PreparedMount> {
+/// What is mounted on directories of ours, and on those that links lead to.
+fn mounted(table: &MountTable, links: &[PreparedLink]) -> Vec<PreparedMount> {
     let directories = files::directories();
+    let linked = links.iter().map(|link| &link.directory);
     directories
         .iter()
+        .chain(linked)
         .filter_map(|path| {
             let resolved = path.parent().and_then(|above| {
                 let above = std::fs::canonicalize(above).ok()?;

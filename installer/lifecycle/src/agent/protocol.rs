@@ -79,6 +79,10 @@ pub enum Request {
     KubeReady,
     /// The state of the cluster; with the address of its DNS and a name to ask it for.
     KubeStatus { dns: Option<(IpAddr, String)> },
+    /// Why a pod is not ready, with the end of its log.
+    PodWords { namespace: String, name: String },
+    /// Takes a Node out of the cluster, through the API server of this host.
+    DeleteNode { node: String },
     /// Everything that storage is made of.
     Storage,
     /// Makes an object in a namespace; nothing is changed if one of its name is there.

@@ -177,6 +177,12 @@ async fn answer(request: Request) -> Reply {
         Request::KubeStatus { dns } => kube::status(dns)
             .await
             .map(|status| Reply::Status { status }),
+        Request::PodWords { namespace, name } => kube::pod_words(&namespace, &name)
+            .await
+            .map(|trouble| Reply::Trouble { trouble }),
+        Request::DeleteNode { node } => kube::delete_node(&node).await.map(|deleted| Reply::Done {
+            changed: usize::from(deleted),
+        }),
         Request::Storage => storage::read()
             .await
             .map(|answer| Reply::Storage { answer }),

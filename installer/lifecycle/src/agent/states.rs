@@ -117,6 +117,15 @@ pub fn put_back(
     ))
 }
 
+/// Keeps no longer what those files, once ours, contained before they were replaced.
+///
+/// # Errors
+/// When the journal cannot be used.
+pub fn forget(which: impl Fn(&Path) -> bool) -> Result<(), String> {
+    let forgotten = journal()?.forget(which);
+    forgotten.map_err(|error| crate::error::chain(&error))
+}
+
 /// Writes secret files (absolute path, content, mode) below the directories they need, through the
 /// journal; returns how many were changed.
 ///

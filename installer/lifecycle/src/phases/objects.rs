@@ -1,5 +1,6 @@
 //! Applies the cluster's objects through one control plane, or the next one when that fails.
 
+use super::rolled_out;
 use crate::agent::Session;
 use crate::driver::Driver;
 use crate::error::Failure;
@@ -17,18 +18,28 @@ const GRACE: Duration = Duration::from_secs(20);
 /// # Errors
 /// When no control plane accepts the objects in time.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    apply(driver, "objects", Part::Platform).await
+    apply(driver, "objects", Part::Platform).await.map(drop)
 }
 
-/// Applies what runs in a cluster that is ready.
+/// Applies what runs in a cluster that is ready, and waits for what ran there before and was changed.
 ///
 /// # Errors
-/// When no control plane accepts the objects in time.
+/// When no control plane accepts the objects in time, or what was changed does not become ready.
 pub async fn add_ons(driver: &mut Driver) -> Result<(), Failure> {
-    apply(driver, "add-ons", Part::AddOns).await
+    const PHASE: &str = "add-ons";
+    let before = rolled_out::status(driver).await;
+    let changed = apply(driver, PHASE, Part::AddOns).await?;
+    match before {
+        Some(before) => rolled_out::add_ons(driver, PHASE, &before, &changed).await,
+        None => Ok(()),
+    }
 }
 
-async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(), Failure> {
+async fn apply(
+    driver: &mut Driver,
+    phase: &'static str,
+    part: Part,
+) -> Result<Vec<String>, Failure> {
     let ca = driver
         .authorities
         .as_ref()
@@ -51,7 +62,7 @@ async fn apply(driver: &mut Driver, phase: &'static str, part: Part) -> Result<(
         let unanswered = match driver.ask(apply).await {
             Ok((_, changed)) => {
                 driver.changed += changed.len();
-                return Ok(());
+                return Ok(changed);
             }
             Err(unanswered) => unanswered,
         };

@@ -1,10 +1,10 @@
 //! Waits until every API server is ready, every node that takes part is Ready, the platform's pods run
 //! and DNS answers.
 
-use super::control_plane;
+use super::{control_plane, rolled_out};
 use crate::agent::Session;
 use crate::agent::health::{Health, Part};
-use crate::agent::kube::{ClusterStatus, NodeStatus, PodStatus};
+use crate::agent::kube::{ClusterStatus, MadeBy, NodeStatus};
 use crate::driver::{Driver, Unanswered};
 use crate::error::Failure;
 use crate::event::Event;
@@ -21,7 +21,7 @@ const CSI_NODE: &str = "failed to initialize CSINode";
 /// # Errors
 /// When the cluster is not ready in time: what is missing, node by node and pod by pod.
 pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
-    let deadline = Instant::now() + driver.options.ready_timeout;
+    let mut deadline = Instant::now() + driver.options.ready_timeout;
     let progress = driver.progress(PHASE);
     let name = format!(
         "kubernetes.default.svc.{}",
@@ -47,6 +47,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         )
         .await;
     let mut labelled = false;
+    let mut former = 0;
     loop {
         driver.drop_lost(PHASE);
         let wanted: Vec<_> = driver
@@ -67,6 +68,12 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         };
         if let Ok((_, status)) = &answer {
             woken.wake(driver, status).await;
+            // On many nodes one after the other takes long; it is in time as long as it goes on.
+            let left = rolled_out::former(status, &wanted);
+            if left < former {
+                deadline = deadline.max(Instant::now() + driver.options.ready_timeout);
+            }
+            former = left;
             let registered = |name: &str| status.nodes.iter().any(|node| node.name == name);
             if !labelled && wanted.iter().all(|node| registered(node.name.as_str())) {
                 match label(driver, &via, &wanted).await {
@@ -84,18 +91,19 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             missing = unwell_kubelets(driver).await?;
         }
         if missing.is_empty() && labelled {
-            let pods = answer.iter().flat_map(|(_, status)| &status.pods);
-            for pod in pods.filter(|pod| !pod.ready) {
-                let message = format!("{} is still starting; the cluster can be used", pod.name);
-                driver.tell(Event::Warning {
-                    node: None,
-                    message,
-                });
+            if let Ok((_, status)) = &answer {
+                told_only(driver, status);
             }
             return Ok(());
         }
         if Instant::now() > deadline {
-            missing.extend(kubelets(driver, answer.as_ref().ok().map(|(_, status)| status)).await);
+            let status = answer.as_ref().ok().map(|(_, status)| status);
+            if let Some(status) = status {
+                let pods = rolled_out::missing(status, &wanted);
+                missing.retain(|line| pods.iter().all(|pod| pod.what != *line));
+                missing.extend(rolled_out::explained(driver, pods).await);
+            }
+            missing.extend(kubelets(driver, status).await);
             return Err(Failure::machine(format!("the cluster is not ready:\n  {}", missing.join("\n  ")))
                 .hint("run the same command again to go on waiting; `ingot status` shows the present state"));
         }
@@ -239,10 +247,20 @@ impl Woken {
     }
 }
 
-/// Pods that need half a minute of measurements before they call themselves ready. The cluster works
-/// without them.
-fn is_late(pod: &PodStatus) -> bool {
-    pod.name.starts_with("kube-system/metrics-server-")
+/// Pods that are not waited for: those of the add-ons, which are applied later, and those of the site.
+fn told_only(driver: &mut Driver, status: &ClusterStatus) {
+    for pod in status.pods.iter().filter(|pod| !pod.ready && !pod.over) {
+        if pod.made_by == MadeBy::Other {
+            let message = format!(
+                "{} is not ready: {}; it is not the platform's",
+                pod.name, pod.state
+            );
+            driver.tell(Event::Warning {
+                node: None,
+                message,
+            });
+        }
+    }
 }
 
 /// What is still missing, in words.
@@ -261,18 +279,11 @@ fn missing(status: &ClusterStatus, wanted: &[ingot_cluster::Node]) -> Vec<String
             Some(_) => {}
         }
     }
-    // Pods of nodes that do not take part may be down; that is told elsewhere.
-    let here = |pod: &&PodStatus| {
-        pod.node.is_empty() || wanted.iter().any(|node| node.name.as_str() == pod.node)
-    };
-    for pod in status
-        .pods
-        .iter()
-        .filter(here)
-        .filter(|pod| !pod.ready && !is_late(pod))
-    {
-        missing.push(format!("pod {} is not ready: {}", pod.name, pod.state));
-    }
+    missing.extend(
+        rolled_out::missing(status, wanted)
+            .into_iter()
+            .map(|missing| missing.what),
+    );
     if let Some(reason) = &status.dns {
         missing.push(format!("the cluster's DNS: {reason}"));
     }

@@ -75,4 +75,12 @@ impl Saved {
     pub fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
         std::fs::read(self.directory.join(name))
     }
+
+    /// Removes kept content, if it is there.
+    pub(super) fn remove(&self, name: &str) -> std::io::Result<()> {
+        match std::fs::remove_file(self.directory.join(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
 }

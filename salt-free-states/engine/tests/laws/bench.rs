@@ -196,6 +196,16 @@ impl Bench {
         }
     }
 
+    pub fn journal_directory(&self) -> PathBuf {
+        self.root.path().join("journal")
+    }
+
+    /// Keeps the content of a file, as a change does before it is made.
+    pub fn keep(&self, path: &str) -> ingot_engine::undo::UndoStep {
+        let saved = self.journal.saved();
+        saved.keep(&self.system, Path::new(path)).unwrap()
+    }
+
     pub fn graph(&self, resources: &str) -> Graph {
         let catalog = Catalog::from_files([("s/state.yaml", format!("resources:\n{resources}"))]);
         let declared = document::load(&catalog, &["s".into()], &json!({})).unwrap();

@@ -4,6 +4,7 @@
 mod bench;
 mod drift;
 mod edits;
+mod forgotten;
 mod kinds;
 mod packages;
 mod reactions;

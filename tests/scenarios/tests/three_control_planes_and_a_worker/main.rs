@@ -1,5 +1,5 @@
 //! Three control planes and a worker: everything reaches everything, and any one control plane may
-//! lose its power without anyone noticing for longer than ten seconds.
+//! lose its power without anyone noticing for longer than ten seconds. A worker that is reset is gone from the cluster.
 //!
 //! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
 
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ingot_harness::Host;
 use ingot_scenarios::cluster::{Cluster, FOUR};
+use ingot_scenarios::leftovers::HostState;
 use ingot_scenarios::{Kubectl, Stage, air_gap, wait, workload};
 
 const NODES: [&str; 4] = ["cp-1", "cp-2", "cp-3", "worker-1"];
@@ -19,6 +20,8 @@ const FAILOVER: Duration = Duration::from_secs(10);
 fn three_control_planes_and_a_worker() {
     let Some(stage) = Stage::take() else { return };
     let cluster = Cluster::bare(&stage, "four", FOUR);
+    let worker = cluster.host("worker-1");
+    let bare = HostState::of(&worker);
     cluster.ingot(&["bootstrap"]).succeeded();
     let kubectl = cluster.kubectl();
     kubectl.nodes_are_ready(&NODES, Duration::from_secs(1));
@@ -54,6 +57,14 @@ fn three_control_planes_and_a_worker() {
         lose_power(&cluster, &kubectl, &host);
     }
     cluster.applying_again_changes_nothing();
+
+    // The worker may not delete its own Node.
+    cluster.a_reset_leaves_nothing(&worker, &bare);
+    let nodes = kubectl
+        .through(&cluster.host("cp-1"))
+        .ok(&["get", "nodes", "-o", "name"]);
+    let left: Vec<&str> = nodes.lines().collect();
+    assert_eq!(left, ["node/cp-1", "node/cp-2", "node/cp-3"]);
 }
 
 /// Cuts the power of a control plane; the others go on at once; it comes back by itself.

@@ -5,66 +5,99 @@
 //! themselves, and the next agent waits for them: each has the agent's lock as its standard input, and
 //! a lock that is shared is free when the last of them has ended.
 
+use super::folder::{Folder, Record};
 use crate::error::LvmError;
 use ingot_volume_brain::VgName;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use nix::fcntl::OFlag;
+use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-
-/// Where locks of the running system are, as LVM's own.
-const FOLDER: &str = "/run/lock/ingot";
 
 /// The hold on one group; taken with its first command.
 #[derive(Debug)]
 pub(super) struct Hold {
-    path: PathBuf,
+    group: String,
+    folder: Folder,
+    /// A predecessor of a former release has its lock there.
+    former: Folder,
     lock: Mutex<Option<File>>,
 }
 
 impl Hold {
     pub fn on(vg: &VgName) -> Self {
         Self {
-            path: Path::new(FOLDER).join(format!("{vg}.lock")),
+            group: vg.to_string(),
+            folder: Folder::present(),
+            former: Folder::former(),
             lock: Mutex::default(),
         }
     }
 
-    /// Another file about the group, which outlives the agent as the lock does.
-    pub fn beside(&self, extension: &str) -> PathBuf {
-        self.path.with_extension(extension)
+    /// Other files about the group, which outlive the agent as the lock does: the present one, and that of a
+    /// predecessor of a former release.
+    pub fn records(&self, extension: &str) -> [Record; 2] {
+        [&self.folder, &self.former].map(|folder| Record {
+            folder: folder.clone(),
+            name: format!("{}.{extension}", self.group),
+        })
     }
 
     /// A share for a program. Waits until no program of a predecessor is left.
     pub fn share(&self) -> Result<File, LvmError> {
+        let name = format!("{}.lock", self.group);
         let failed = |error: std::io::Error| LvmError::Failed {
-            command: format!("lock {}", self.path.display()),
+            command: format!("lock {name}"),
             reason: error.to_string(),
         };
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = &*lock {
             return held.try_clone().map_err(failed);
         }
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let file = File::create(&self.path).map_err(failed)?;
+        let open = self.folder.make()?;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT;
+        let file = open
+            .file(&name, flags)?
+            .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
         file.lock().map_err(failed)?;
+        self.wait_for_former(&name)?;
         lock.insert(file).try_clone().map_err(failed)
+    }
+
+    /// Waits for the programs of a predecessor of a former release. A directory there that is not an agent's says
+    /// nothing of one, so it stops nobody.
+    fn wait_for_former(&self, name: &str) -> Result<(), LvmError> {
+        let Ok(Some(open)) = self.former.open() else {
+            return Ok(());
+        };
+        let Ok(Some(file)) = open.file(name, OFlag::O_RDONLY) else {
+            return Ok(());
+        };
+        // No agent of that release starts any more, so it need not be held.
+        file.lock().map_err(|error| LvmError::Failed {
+            command: format!("lock the {name} of a former release"),
+            reason: error.to_string(),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use std::process::{Command, Stdio};
+
+    fn hold(base: &Path) -> Hold {
+        Hold {
+            group: "vg".into(),
+            folder: Folder::at(&base.join("ingot")),
+            former: Folder::at(&base.join("lock")),
+            lock: Mutex::default(),
+        }
+    }
 
     #[test]
     fn a_successor_waits_for_the_programs_of_its_predecessor() {
         let folder = tempfile::tempdir().expect("a directory");
-        let hold = || Hold {
-            path: folder.path().join("vg.lock"),
-            lock: Mutex::default(),
-        };
+        let hold = || hold(folder.path());
         let first = hold();
         let share = first.share().expect("held");
         let mut program = Command::new("cat")
@@ -80,12 +113,40 @@ mod tests {
             let share = second.share().map(drop);
             say.send(share).expect("somebody listens");
         });
-        let file = File::open(folder.path().join("vg.lock")).expect("there");
+        let file = File::open(folder.path().join("ingot/vg.lock")).expect("there");
         assert!(file.try_lock().is_err(), "free while a program is left");
         assert!(hear.try_recv().is_err(), "taken while a program is left");
         drop(program.stdin.take());
         program.wait().expect("ended");
         hear.recv().expect("taken").expect("held");
         waiting.join().expect("no panic");
+    }
+
+    #[test]
+    fn a_successor_waits_for_the_programs_of_a_former_release() {
+        let base = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(base.path().join("lock")).expect("made");
+        let former = File::create(base.path().join("lock/vg.lock")).expect("made");
+        former.lock().expect("locked");
+        let next = hold(base.path());
+        let (say, hear) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || say.send(next.share().map(drop)));
+        // It has its own lock, and no share of it is given yet.
+        let own = base.path().join("ingot/vg.lock");
+        let taken = || File::open(&own).is_ok_and(|file| file.try_lock().is_err());
+        while !taken() {
+            std::thread::yield_now();
+        }
+        assert!(hear.try_recv().is_err(), "taken while a program is left");
+        drop(former);
+        hear.recv().expect("taken").expect("held");
+        waiting.join().expect("no panic").expect("heard");
+    }
+
+    #[test]
+    fn what_somebody_put_in_the_place_of_a_former_release_stops_nobody() {
+        let base = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink("/", base.path().join("lock")).expect("linked");
+        hold(base.path()).share().expect("held");
     }
 }

@@ -10,6 +10,7 @@ mod cgroup;
 mod checked;
 mod ends;
 mod fill;
+mod folder;
 mod hold;
 mod lvm;
 mod members;

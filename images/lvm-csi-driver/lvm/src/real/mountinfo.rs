@@ -3,6 +3,7 @@
 use crate::device::{Device, Mount, MountKind};
 use crate::error::LvmError;
 use ingot_volume_brain::{LvName, VgName};
+use nix::mount::MsFlags;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,44 @@ pub(super) fn mounts() -> Result<Vec<Mount>, LvmError> {
         reason: error.to_string(),
     })?;
     Ok(text.lines().filter_map(mount).collect())
+}
+
+/// The flags of what is mounted last on a place, but for whether it is read only; nothing, if nothing is.
+pub(super) fn flags_at(target: &Path) -> Result<Option<MsFlags>, LvmError> {
+    // Mounts of a thread are those of its process but in tests.
+    let file = "/proc/thread-self/mountinfo";
+    let text = fs::read_to_string(file).map_err(|error| LvmError::Failed {
+        command: format!("read {file}"),
+        reason: error.to_string(),
+    })?;
+    let options = text.lines().rev().find_map(|line| {
+        let mut fields = line.split(' ').skip(4);
+        let at = unescape(fields.next()?);
+        (at == target).then(|| fields.next()).flatten()
+    });
+    Ok(options.map(flags))
+}
+
+/// Options of a mount as flags of mount(2). The kernel does not list `strictatime`: it is there where neither
+/// `noatime` nor `relatime` is.
+fn flags(options: &str) -> MsFlags {
+    /// `MS_NOSYMFOLLOW` of linux/mount.h, since Linux 5.10.
+    const NO_SYMLINKS: MsFlags = MsFlags::from_bits_retain(256);
+    let flag = |option| match option {
+        "nosuid" => MsFlags::MS_NOSUID,
+        "nodev" => MsFlags::MS_NODEV,
+        "noexec" => MsFlags::MS_NOEXEC,
+        "noatime" => MsFlags::MS_NOATIME,
+        "nodiratime" => MsFlags::MS_NODIRATIME,
+        "relatime" => MsFlags::MS_RELATIME,
+        "nosymfollow" => NO_SYMLINKS,
+        _ => MsFlags::empty(),
+    };
+    let all: MsFlags = options.split(',').map(flag).collect();
+    match all.intersects(MsFlags::MS_NOATIME | MsFlags::MS_RELATIME) {
+        true => all,
+        false => all | MsFlags::MS_STRICTATIME,
+    }
 }
 
 /// One line; nothing, if it shows no device of ours.
@@ -121,6 +160,16 @@ mod tests {
         let (vg, lv) = split("ingot--thin-v01").expect("two names");
         assert_eq!((vg.as_str(), lv.as_str()), ("ingot-thin", "v01"));
         assert!(split("nohyphen").is_none() && split("a--b").is_none());
+    }
+
+    #[test]
+    fn options_of_a_mount_are_flags_of_the_next_one() {
+        assert_eq!(flags("rw,relatime"), MsFlags::MS_RELATIME);
+        assert_eq!(
+            flags("ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow").bits(),
+            2 | 4 | 8 | 1024 | 2048 | 256
+        );
+        assert_eq!(flags("rw"), MsFlags::MS_STRICTATIME);
     }
 
     #[test]

@@ -99,13 +99,24 @@ pub(super) fn bind(
         .map_err(|error| failed("bind to", target, error))?;
     if read_only {
         // A bind takes its flags only in a second step.
-        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-        if let Err(error) = nix::mount::mount(none, target, none, flags, none) {
+        if let Err(error) = make_read_only(target) {
             let _ = nix::mount::umount2(target, MntFlags::empty());
-            return Err(failed("making read only", target, error));
+            return Err(error);
         }
     }
     Ok(Reply::Done)
+}
+
+/// Makes a mount read only. A remount sets all flags of a mount anew, so those that it has are given again: without
+/// `nosuid` or `nodev`, files of a volume would be worth more where it is read only.
+fn make_read_only(target: &Path) -> Result<(), LvmError> {
+    let present = mountinfo::flags_at(target)?.ok_or_else(|| LvmError::NotFound {
+        what: format!("mount on {}", target.display()),
+    })?;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | present;
+    let none: Option<&str> = None;
+    nix::mount::mount(none, target, none, flags, none)
+        .map_err(|error| failed("making read only", target, error))
 }
 
 /// Unmounts until nothing of ours is there, then removes the place.
@@ -193,5 +204,55 @@ pub(super) fn close(device: &Device) -> Result<Reply, LvmError> {
             what: view.to_string(),
         }),
         _ => Err(answer.failed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::{CloneFlags, unshare};
+
+    /// Mounts a tmpfs with those flags, binds it in a mount namespace of this thread, makes the bind read only,
+    /// and says what options it has then.
+    fn read_only_bind(flags: MsFlags) -> String {
+        let seen = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+            let none: Option<&str> = None;
+            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+            nix::mount::mount(none, "/", none, private, none).expect("private");
+            let folder = tempfile::tempdir().expect("a directory");
+            let (source, target) = (folder.path().join("a b"), folder.path().join("target"));
+            fs::create_dir(&source).expect("made");
+            fs::create_dir(&target).expect("made");
+            nix::mount::mount(Some("t"), &source, Some("tmpfs"), flags, none).expect("mounted");
+            nix::mount::mount(Some(&source), &target, none, MsFlags::MS_BIND, none).expect("bound");
+            make_read_only(&target).expect("read only");
+            let text = fs::read_to_string("/proc/thread-self/mountinfo").expect("mounts");
+            let at = format!(" {} ", target.display());
+            let line = text
+                .lines()
+                .find(|line| line.contains(&at))
+                .expect("mounted");
+            let options = line.split(' ').nth(5).expect("options").to_owned();
+            for path in [&target, &source] {
+                nix::mount::umount2(path, MntFlags::MNT_DETACH).expect("unmounted");
+            }
+            options
+        });
+        seen.join().expect("no panic")
+    }
+
+    #[test]
+    fn a_bind_that_is_made_read_only_keeps_its_other_flags() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: it needs root for a mount namespace");
+            return;
+        }
+        let all = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME;
+        assert_eq!(read_only_bind(all), "ro,nosuid,nodev,noexec,noatime");
+        let some = MsFlags::MS_NOSUID | MsFlags::MS_NODIRATIME | MsFlags::MS_RELATIME;
+        assert_eq!(read_only_bind(some), "ro,nosuid,nodiratime,relatime");
+        // Each access is noted, as it was.
+        assert_eq!(read_only_bind(MsFlags::MS_STRICTATIME), "ro");
     }
 }

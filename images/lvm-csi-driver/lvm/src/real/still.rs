@@ -10,6 +10,7 @@
 //! that the next agent lets them go on where the guardian died too, as it does with their container.
 
 use super::cgroup;
+use super::folder::Record;
 use crate::error::LvmError;
 use std::fs;
 use std::io;
@@ -67,7 +68,7 @@ pub fn let_go_on(groups: &[PathBuf]) -> io::Result<()> {
 /// Pods that stand still until this is dropped.
 #[derive(Debug)]
 pub(super) struct Still {
-    record: PathBuf,
+    record: Record,
     groups: Vec<PathBuf>,
     guardian: Child,
 }
@@ -92,7 +93,7 @@ impl Still {
     /// Holds those pods still; nothing, if none of them runs.
     pub fn hold<'a>(
         guardian: &Guardian,
-        record: &Path,
+        record: &Record,
         pods: impl IntoIterator<Item = &'a String>,
     ) -> Result<Option<Self>, LvmError> {
         Self::hold_below(Path::new(cgroup::ROOT), guardian, record, pods, LONGEST)
@@ -101,7 +102,7 @@ impl Still {
     fn hold_below<'a>(
         root: &Path,
         guardian: &Guardian,
-        record: &Path,
+        record: &Record,
         pods: impl IntoIterator<Item = &'a String>,
         longest: Duration,
     ) -> Result<Option<Self>, LvmError> {
@@ -124,10 +125,10 @@ impl Still {
             return Ok(None);
         }
         let lines: Vec<_> = groups.iter().map(|group| group.to_string_lossy()).collect();
-        fs::write(record, lines.join("\n")).map_err(failed("write", record))?;
+        record.write(&lines.join("\n"))?;
         let guardian = guardian.start(longest, &groups)?;
         let still = Self {
-            record: record.to_owned(),
+            record: record.clone(),
             groups,
             guardian,
         };
@@ -174,15 +175,13 @@ impl Drop for Still {
 }
 
 /// Lets go on whom a record names, if there is one.
-pub(super) fn go_on(record: &Path) -> Result<(), LvmError> {
-    let groups = match fs::read_to_string(record) {
-        Ok(groups) => groups,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("read", record)(error)),
+pub(super) fn go_on(record: &Record) -> Result<(), LvmError> {
+    let Some(groups) = record.read()? else {
+        return Ok(());
     };
     let groups: Vec<PathBuf> = groups.lines().map(PathBuf::from).collect();
-    let_go_on(&groups).map_err(failed("thaw the groups in", record))?;
-    fs::remove_file(record).map_err(failed("remove", record))
+    let_go_on(&groups).map_err(failed("thaw the groups in", Path::new(&record.name)))?;
+    record.remove()
 }
 
 fn set(group: &Path, frozen: bool) -> io::Result<()> {

@@ -28,7 +28,8 @@ impl Real {
         // Programs of a dead agent are waited for before anybody is held still.
         let hold = &self.group(vg)?.hold;
         drop(hold.share()?);
-        let still = Still::hold(&self.guardian, &hold.beside("still"), pods)?;
+        let [record, _] = hold.records("still");
+        let still = Still::hold(&self.guardian, &record, pods)?;
         let mut made: Vec<&LvName> = Vec::new();
         let taken = self.copy_each(vg, copies, &mut made);
         let taken = taken.and_then(|()| still.as_ref().map_or(Ok(()), Still::held));
@@ -71,7 +72,13 @@ impl Real {
     /// Lets pods go on that were held still, and suspended devices of a group, by the tables that LVM's
     /// metadata says.
     pub(super) fn resume(&self, vg: &VgName) -> Result<Reply, LvmError> {
-        still::go_on(&self.group(vg)?.hold.beside("still"))?;
+        let [record, former] = self.group(vg)?.hold.records("still");
+        still::go_on(&record)?;
+        match still::go_on(&former) {
+            // What is there is not an agent's.
+            Err(LvmError::Invalid { .. }) => {}
+            done => done?,
+        }
         let Ok(folder) = fs::read_dir("/sys/block") else {
             return Ok(Reply::Done);
         };

@@ -81,6 +81,30 @@ impl Session {
         }
     }
 
+    /// Why a pod is not ready, with the end of its log, if there is anything to say; `pod` is its namespace
+    /// and name.
+    ///
+    /// # Errors
+    /// When the API server of the host does not answer.
+    pub async fn pod_words(&mut self, pod: &str) -> Result<Option<String>, Failure> {
+        let (namespace, name) = pod.split_once('/').unwrap_or(("kube-system", pod));
+        let (namespace, name) = (namespace.into(), name.into());
+        match self.ask(&Request::PodWords { namespace, name }).await? {
+            Reply::Trouble { trouble } => Ok(trouble),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Takes a Node out of the cluster; false, if it had left already.
+    ///
+    /// # Errors
+    /// When the API server of the host refuses or does not answer.
+    pub async fn delete_node(&mut self, node: &str) -> Result<bool, Failure> {
+        let node = node.into();
+        let deleted = self.done(&Request::DeleteNode { node }).await?;
+        Ok(deleted > 0)
+    }
+
     /// Everything that storage is made of.
     ///
     /// # Errors

@@ -46,6 +46,20 @@ pub fn telling<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<St
     last.map(shortened)
 }
 
+/// The last lines of a log, oldest first, at most `count`; its last error comes before them where it is older.
+pub fn last_lines(log: &str, count: usize) -> Vec<String> {
+    let lines: Vec<&str> = log
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let (before, last) = lines.split_at(lines.len().saturating_sub(count));
+    let told = last.iter().any(|line| error(line).is_some());
+    let error_before = before.iter().rev().find(|line| error(line).is_some());
+    let shown = error_before.filter(|_| !told).into_iter().chain(last);
+    shown.map(|line| shortened(line)).collect()
+}
+
 /// The text of a line that is an error: klog's `Lmmdd hh:mm:ss.uuuuuu pid file:line] text` of severity E or F,
 /// `Error: text` of programs before their log begins, and zap's and slog's levels.
 fn error(line: &str) -> Option<&str> {
@@ -182,6 +196,15 @@ mod tests {
             telling([&*"x".repeat(1000)].into_iter()).unwrap().len(),
             403
         );
+    }
+
+    #[test]
+    fn the_end_of_a_log_has_its_last_error() {
+        let log = "Error: first\nError: second\na\nb\n\nc\n";
+        assert_eq!(last_lines(log, 2), ["Error: second", "b", "c"]);
+        assert_eq!(last_lines(log, 4), ["Error: second", "a", "b", "c"]);
+        assert_eq!(last_lines("a\nb", 1), ["b"]);
+        assert!(last_lines("\n", 3).is_empty());
     }
 
     #[test]

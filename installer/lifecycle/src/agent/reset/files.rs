@@ -1,8 +1,9 @@
 //! Which mounts and files of a node go with a reset: those of workloads, of programs while they ran, and
 //! those in directories that are ours alone. Everything is deleted through `ingot-deletion`, which enters no
-//! mount and follows no link; what the site mounted or linked there stays, and is named.
+//! mount and follows no link; what the site mounted or linked there stays, and is named. A directory of ours that
+//! the site had made a link to an empty one elsewhere, before us, is that one.
 
-use crate::agent::prepared::Prepared;
+use crate::agent::prepared::{Prepared, PreparedLink};
 use crate::paths;
 use ingot_deletion::{Left, MountTable, Root, delete as delete_in, delete_tree, unmount_below};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,11 @@ const MOUNTED_BY_WORKLOADS: [(&str, &[&str]); 3] = [
 /// Where the network namespaces of pods are, each a mount on a file `cni-<ID>`.
 const NAMESPACES: &str = "run/netns";
 /// What programs made while they ran and no state describes.
-const RUNTIME: [&str; 4] = [
+const RUNTIME: [&str; 5] = [
     "run/containerd",
     "run/flannel",
+    // Locks of the storage agent.
+    "run/ingot",
     "run/xtables.lock",
     "var/lib/cni",
 ];
@@ -45,6 +48,48 @@ pub fn directories() -> Vec<PathBuf> {
     .collect()
 }
 
+/// What an installer puts into our own directory before it changes the host.
+const BEFORE_CHANGES: [&str; 3] = ["bin", "blobs", "lease"];
+
+/// Links in place of directories of ours that lead to directories which hold nothing of others.
+pub fn links(root: &Path) -> Vec<PreparedLink> {
+    let none: &[&str] = &[];
+    let emptied = EMPTIED.iter().map(|path| (Path::new(path), none));
+    let home = Path::new(paths::HOME.trim_start_matches('/'));
+    emptied
+        .chain([(home, &BEFORE_CHANGES[..])])
+        .filter_map(|(path, ours)| {
+            let directory = leads_to(root, path)?;
+            let free = !holds_other_than(&root.join(directory.strip_prefix("/").ok()?), ours);
+            let path = Path::new("/").join(path);
+            free.then_some(PreparedLink { path, directory })
+        })
+        .collect()
+}
+
+/// The directory that a link at `path` leads to, as the host names it; nothing, if it is no link to one.
+fn leads_to(root: &Path, path: &Path) -> Option<PathBuf> {
+    let at = root.join(path);
+    if !std::fs::symlink_metadata(&at).ok()?.is_symlink() {
+        return None;
+    }
+    let directory = std::fs::canonicalize(&at).ok()?;
+    let below = directory
+        .strip_prefix(std::fs::canonicalize(root).ok()?)
+        .ok()?;
+    directory.is_dir().then(|| Path::new("/").join(below))
+}
+
+/// Where our directory `path` is, below the root: elsewhere, where the site had made it a link before us.
+fn place(root: &Path, path: &Path, prepared: &Prepared) -> PathBuf {
+    match leads_to(root, path) {
+        Some(directory) if prepared.linked(&Path::new("/").join(path), &directory) => directory
+            .strip_prefix("/")
+            .map_or_else(|_| path.into(), Into::into),
+        _ => path.into(),
+    }
+}
+
 /// What holds something in the directories that a reset empties; paths as the host has them.
 pub fn occupied(root: &Path) -> Vec<String> {
     EMPTIED
@@ -55,9 +100,16 @@ pub fn occupied(root: &Path) -> Vec<String> {
 }
 
 fn holds_something(directory: &Path) -> bool {
-    let ours = |name: &std::ffi::OsStr| OF_FILE_SYSTEMS.iter().all(|one| name != *one);
+    holds_other_than(directory, &[])
+}
+
+fn holds_other_than(directory: &Path, known: &[&str]) -> bool {
+    let other = |name: &std::ffi::OsStr| {
+        let mut all = OF_FILE_SYSTEMS.iter().chain(known);
+        all.all(|one| name != *one)
+    };
     std::fs::read_dir(directory)
-        .is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| ours(&entry.file_name()))))
+        .is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| other(&entry.file_name()))))
 }
 
 /// Unmounts what pods used, the deepest first; what stays mounted is returned in words.
@@ -119,9 +171,13 @@ pub fn delete(root: &Path, prepared: &Prepared) -> Vec<Left> {
 /// Deletes our own directory, the last of all; returns what stays.
 pub fn delete_home(root: &Path, prepared: &Prepared) -> Vec<Left> {
     let home = Path::new(paths::HOME.trim_start_matches('/'));
-    match at(root, home, prepared) {
-        Root::Keep => delete_tree(&root.join(home)).left,
-        mount => delete_in(&root.join(home), &mount, &OF_FILE_SYSTEMS).left,
+    let place = place(root, home, prepared);
+    match at(root, &place, prepared) {
+        Root::Keep if place == home && leads_to(root, home).is_none() => {
+            delete_tree(&root.join(home)).left
+        }
+        // A link stays; one that was made later is named, since what it leads to is left.
+        kept => delete_in(&root.join(&place), &kept, &OF_FILE_SYSTEMS).left,
     }
 }
 
@@ -130,8 +186,9 @@ fn empty(root: &Path, path: &Path, prepared: &Prepared) -> Vec<Left> {
     if !holds_something(&root.join(path)) {
         return Vec::new();
     }
-    let at = at(root, path, prepared);
-    delete_in(&root.join(path), &at, &OF_FILE_SYSTEMS).left
+    let place = place(root, path, prepared);
+    let at = at(root, &place, prepared);
+    delete_in(&root.join(place), &at, &OF_FILE_SYSTEMS).left
 }
 
 /// A mount that the site had prepared for us is emptied; any other is not entered.
@@ -146,3 +203,6 @@ fn at(root: &Path, path: &Path, prepared: &Prepared) -> Root {
         _ => Root::Keep,
     }
 }
+
+#[cfg(test)]
+mod tests;

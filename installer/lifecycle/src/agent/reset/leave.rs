@@ -1,9 +1,7 @@
 //! A control plane leaves its cluster: its API server ends what it serves, its Node and its member of etcd go. The
 //! others go on without it.
 
-use crate::agent::etcd;
-use k8s_openapi::api::core::v1::Node;
-use kube::api::{Api, DeleteParams};
+use crate::agent::{etcd, kube};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::Command;
@@ -29,22 +27,13 @@ pub(super) fn cluster(node: &str) -> Result<(), String> {
     }
     runtime.block_on(etcd::may_leave(node, &members))?;
     // Through another API server it would be as good, but this one is here.
-    let _ = runtime.block_on(delete_node(node));
+    let _ = runtime.block_on(kube::delete_node(node));
     // The kubelet would start again what ends.
     let _ = Command::new("systemctl")
         .args(["stop", "kubelet.service"])
         .status();
     end_api_server();
     runtime.block_on(etcd::leave(node))
-}
-
-async fn delete_node(node: &str) -> Result<(), String> {
-    let nodes = Api::<Node>::all(crate::agent::kube::client().await?);
-    match nodes.delete(node, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(crate::error::chain(&error)),
-        Ok(_) => Ok(()),
-    }
 }
 
 /// Lets the API server end by itself: load balancers see that it is not ready before it stops to listen.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::real::folder::Folder;
 
 const POD: &str = "0f5a1c3e-9b1d-4c7e-8a64-2f0f6f1f6a11";
 
@@ -13,11 +14,18 @@ fn node() -> (tempfile::TempDir, PathBuf) {
     (folder, group)
 }
 
+fn record(folder: &Path) -> Record {
+    Record {
+        folder: Folder::at(folder),
+        name: "record".into(),
+    }
+}
+
 fn hold(folder: &Path, longest: Duration) -> Result<Option<Still>, LvmError> {
     let script = r#"s=$1; shift; timeout $s cat; for g; do echo 0 >"$g/cgroup.freeze"; done"#;
     let guardian = Guardian(["sh", "-c", script, "guardian"].map(str::to_owned).to_vec());
-    let (record, pods) = (folder.join("record"), [POD.to_owned()]);
-    Still::hold_below(folder, &guardian, &record, &pods, longest)
+    let pods = [POD.to_owned()];
+    Still::hold_below(folder, &guardian, &record(folder), &pods, longest)
 }
 
 fn told(group: &Path) -> String {
@@ -51,7 +59,7 @@ fn the_guardian_lets_them_go_on_when_the_agent_is_gone() {
         "{error}"
     );
     // The record is still there, for the next agent.
-    go_on(&folder.path().join("record")).expect("once more");
+    go_on(&record(folder.path())).expect("once more");
 }
 
 #[test]
@@ -69,12 +77,13 @@ fn the_guardian_lets_them_go_on_when_the_time_is_over() {
 #[test]
 fn the_next_agent_lets_go_on_what_a_record_names() {
     let (folder, group) = node();
-    let record = folder.path().join("record");
-    fs::write(&record, format!("{}\n/nowhere", group.display())).expect("written");
+    let record = record(folder.path());
+    let text = format!("{}\n/nowhere", group.display());
+    record.write(&text).expect("written");
     fs::write(group.join("cgroup.freeze"), "1").expect("written");
     go_on(&record).expect("done");
     assert_eq!(told(&group), "0");
-    assert!(!record.exists());
+    assert_eq!(record.read().expect("none"), None);
     go_on(&record).expect("there is none");
 }
 
