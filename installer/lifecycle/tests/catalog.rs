@@ -209,7 +209,8 @@ fn a_changed_configuration_changes_the_template_of_its_pods() {
         let mut found = std::collections::BTreeMap::new();
         for document in serde_yaml::Deserializer::from_str(&rendered.wanted) {
             let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
-            let digest = &object["spec"]["template"]["metadata"]["annotations"]["ingot.dev/configuration"];
+            let digest =
+                &object["spec"]["template"]["metadata"]["annotations"]["ingot.dev/configuration"];
             if let Some(digest) = digest.as_str() {
                 assert_eq!(digest.len(), 16, "{digest}");
                 found.insert(object["metadata"]["name"].to_string(), digest.to_owned());

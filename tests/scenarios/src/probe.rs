@@ -1,8 +1,7 @@
 //! A steady stream of API requests from a node, as its own programs send them.
 
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,73 +10,97 @@ use ingot_harness::Host;
 /// How many requests are sent in a second, each over a connection of its own.
 pub const PER_SECOND: u32 = 10;
 
-/// A stream that goes on until it is stopped.
+/// What a client prints of each request: status, curl's own exit code, and its words.
+const ANSWER: &str = "%{http_code} %{exitcode} %{errormsg}\n";
+
+/// A stream that goes on until it is ended.
+///
+/// As many clients as there are requests in a second send one each second, so that one that waits does not hold
+/// up the others, and so that no process is started for a request: on two cores that alone would be half a core.
 #[derive(Debug)]
 pub struct Probe {
-    stop: Arc<AtomicBool>,
-    failed: Arc<Mutex<Vec<String>>>,
-    thread: JoinHandle<u32>,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    curl: Child,
+    answers: Option<JoinHandle<(u32, Vec<String>)>>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.curl.kill();
+        let _ = self.curl.wait();
+    }
 }
 
 impl Probe {
     /// Begins to ask for the Node of `host`, with the certificate of its kubelet, at `server`.
+    ///
+    /// # Panics
+    /// When curl cannot be started.
     pub fn begin(host: &Host, server: &str) -> Probe {
-        let stop = Arc::new(AtomicBool::new(false));
-        let failed: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (ends, said, host, server) = (
-            Arc::clone(&stop),
-            Arc::clone(&failed),
-            host.clone(),
-            server.to_owned(),
-        );
-        let thread = std::thread::spawn(move || {
-            let begin = Instant::now();
-            let mut running = Vec::new();
-            let mut sent = 0;
-            while !ends.load(Ordering::Relaxed) {
-                let (host, url, said) = (
-                    host.clone(),
-                    format!("{server}/api/v1/nodes/{}", host.name()),
-                    Arc::clone(&said),
-                );
-                // One that waits does not hold up the next.
-                running.push(std::thread::spawn(move || {
-                    let at = begin.elapsed().as_secs_f64();
-                    if let Err(reason) = ask(&host, &url) {
-                        said.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push(format!("after {at:.1} s: {reason}"));
+        let begin = Instant::now();
+        let mut clients = Vec::new();
+        for number in 0..PER_SECOND {
+            let due = begin + Duration::from_secs(1) / PER_SECOND * number;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            // The number changes nothing; it makes curl ask again.
+            let url = format!("{server}/api/v1/nodes/{}?request=[1-100000]", host.name());
+            let mut command = curl(host, ["ca.crt", "kubelet-client.crt", "kubelet-client.key"])
+                .expect("a running host");
+            let mut child = command
+                .args([
+                    "--rate",
+                    "1/s",
+                    "--http1.1",
+                    "--header",
+                    "Connection: close",
+                ])
+                .args(["--output", "/dev/null", "--write-out", ANSWER])
+                .arg(url)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("curl");
+            let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+            let answers = std::thread::spawn(move || {
+                let (mut sent, mut failed) = (0, Vec::new());
+                for line in lines.map_while(Result::ok) {
+                    sent += 1;
+                    if !line.starts_with("200 0 ") {
+                        let at = begin.elapsed().as_secs_f64();
+                        failed.push(format!("after {at:.1} s: {line}"));
                     }
-                }));
-                sent += 1;
-                let due = begin + Duration::from_secs(1) / PER_SECOND * sent;
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                running.retain(|one| !one.is_finished());
-            }
-            for one in running {
-                let _ = one.join();
-            }
-            sent
-        });
-        Probe {
-            stop,
-            failed,
-            thread,
+                }
+                (sent, failed)
+            });
+            clients.push(Client {
+                curl: child,
+                answers: Some(answers),
+            });
         }
+        Probe { clients }
     }
 
-    /// Ends the stream; how many requests were sent, and what those that failed said.
+    /// Ends the stream; how many requests were answered, and what those that failed said.
     ///
     /// # Panics
     /// When the stream broke.
     pub fn end(self) -> (u32, Vec<String>) {
-        self.stop.store(true, Ordering::Relaxed);
-        let sent = self.thread.join().expect("the stream");
-        let failed = self
-            .failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let (mut sent, mut failed) = (0, Vec::new());
+        for mut client in self.clients {
+            let ended = client.curl.try_wait().expect("curl");
+            assert_eq!(ended, None, "curl ended by itself");
+            let _ = client.curl.kill();
+            let answers = client.answers.take().expect("a reader");
+            let (more, reasons) = answers.join().expect("the reader");
+            sent += more;
+            failed.extend(reasons);
+        }
+        assert!(sent > 0, "no request was answered");
         (sent, failed)
     }
 }
@@ -88,19 +111,8 @@ impl Probe {
 /// # Errors
 /// What curl says.
 pub fn get(host: &Host, pki: [&str; 3], words: &[&str]) -> Result<(String, String), String> {
-    let root = host.root_dir().map_err(|error| error.to_string())?;
-    let process = root.parent().ok_or("no process")?;
-    let file = |name: &str| root.join("etc/kubernetes/pki").join(name);
-    let [authority, certificate, key] = pki.map(file);
-    let output = Command::new("nsenter")
-        .arg(format!("--net={}", process.join("ns/net").display()))
-        .args(["--", "curl", "--silent", "--show-error", "--max-time", "20"])
-        .args(["--write-out", "\n%{http_code}", "--cacert"])
-        .arg(authority)
-        .arg("--cert")
-        .arg(certificate)
-        .arg("--key")
-        .arg(key)
+    let output = curl(host, pki)?
+        .args(["--show-error", "--write-out", "\n%{http_code}"])
         .args(words)
         .output()
         .map_err(|error| error.to_string())?;
@@ -112,10 +124,20 @@ pub fn get(host: &Host, pki: [&str; 3], words: &[&str]) -> Result<(String, Strin
     }
 }
 
-fn ask(host: &Host, url: &str) -> Result<(), String> {
-    let pki = ["ca.crt", "kubelet-client.crt", "kubelet-client.key"];
-    match get(host, pki, &[url])? {
-        (_, status) if status == "200" => Ok(()),
-        (body, status) => Err(format!("{status} {body}")),
-    }
+/// The machine's curl in the network of a host, with keys of the host.
+fn curl(host: &Host, pki: [&str; 3]) -> Result<Command, String> {
+    let root = host.root_dir().map_err(|error| error.to_string())?;
+    let process = root.parent().ok_or("no process")?;
+    let file = |name: &str| root.join("etc/kubernetes/pki").join(name);
+    let [authority, certificate, key] = pki.map(file);
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net={}", process.join("ns/net").display()))
+        .args(["--", "curl", "--silent", "--max-time", "20", "--cacert"])
+        .arg(authority)
+        .arg("--cert")
+        .arg(certificate)
+        .arg("--key")
+        .arg(key);
+    Ok(command)
 }

@@ -121,7 +121,9 @@ fn name_servers(given: &[String], ours: &[Cidr], report: &mut Report) -> Option<
             ),
             Ok(server) if ours.iter().any(|range| range.contains(server)) => refuse(
                 &place,
-                format!("{server} lies in a range of the cluster, where no server of the site can be"),
+                format!(
+                    "{server} lies in a range of the cluster, where no server of the site can be"
+                ),
                 "write the address of a server of the site, or change the ranges",
             ),
             Ok(server) if servers.contains(&server) => refuse(
@@ -135,7 +137,10 @@ fn name_servers(given: &[String], ours: &[Cidr], report: &mut Report) -> Option<
     if given.len() > MOST_NAME_SERVERS {
         refuse(
             NAME_SERVERS,
-            format!("{} name servers are more than the {MOST_NAME_SERVERS} that CoreDNS takes", given.len()),
+            format!(
+                "{} name servers are more than the {MOST_NAME_SERVERS} that CoreDNS takes",
+                given.len()
+            ),
             "keep those that answer first",
         );
     }

@@ -109,7 +109,9 @@ fn name_images(index: &Path, wanted: &str) -> Vec<String> {
     let mut references = Vec::new();
     for manifest in parsed["manifests"].as_array().expect("manifests") {
         let tag = manifest["annotations"]["org.opencontainers.image.ref.name"].as_str();
-        let name = tag.and_then(|tag| tag.split(':').next()).unwrap_or_default();
+        let name = tag
+            .and_then(|tag| tag.split(':').next())
+            .unwrap_or_default();
         for reference in by_name.get(name).into_iter().flatten() {
             let mut again = manifest.clone();
             again["annotations"] = json!({ NAME: reference });

@@ -7,8 +7,8 @@ mod suite;
 
 use std::path::PathBuf;
 
-use ingot_scenarios::cluster::{Cluster, Member};
 use ingot_scenarios::Stage;
+use ingot_scenarios::cluster::{Cluster, Member};
 
 use crate::images::TestBundle;
 use crate::suite::{Suite, Tested};
@@ -39,12 +39,14 @@ fn conformance() {
     let Some(stage) = Stage::take_for_conformance() else {
         return;
     };
-    let iso = PathBuf::from(std::env::var_os("INGOT_CONFORMANCE_BUNDLE").expect(
-        "INGOT_CONFORMANCE_BUNDLE, the bundle of images/catalog-conformance.yaml",
-    ));
-    let reports = PathBuf::from(std::env::var_os("INGOT_CONFORMANCE_REPORTS").expect(
-        "INGOT_CONFORMANCE_REPORTS, a directory for logs and reports",
-    ));
+    let iso = PathBuf::from(
+        std::env::var_os("INGOT_CONFORMANCE_BUNDLE")
+            .expect("INGOT_CONFORMANCE_BUNDLE, the bundle of images/catalog-conformance.yaml"),
+    );
+    let reports = PathBuf::from(
+        std::env::var_os("INGOT_CONFORMANCE_REPORTS")
+            .expect("INGOT_CONFORMANCE_REPORTS, a directory for logs and reports"),
+    );
     std::fs::create_dir_all(&reports).expect("a directory for reports");
     let left_out = left_out();
 
@@ -102,11 +104,19 @@ fn left_out() -> Vec<String> {
         if line.starts_with("  ") {
             reason = true;
         } else if !line.is_empty() {
-            assert!(reason, "{} has no reason", names.last().unwrap_or(&String::new()));
+            assert!(
+                reason,
+                "{} has no reason",
+                names.last().unwrap_or(&String::new())
+            );
             names.push(line.to_owned());
             reason = false;
         }
     }
-    assert!(reason, "{} has no reason", names.last().unwrap_or(&String::new()));
+    assert!(
+        reason,
+        "{} has no reason",
+        names.last().unwrap_or(&String::new())
+    );
     names
 }

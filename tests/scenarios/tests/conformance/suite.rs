@@ -44,7 +44,13 @@ impl Suite<'_> {
     ///
     /// # Panics
     /// When the suite itself cannot run.
-    pub fn run(&self, word: &str, labels: &str, left_out: &[String], processes: u32) -> Vec<Tested> {
+    pub fn run(
+        &self,
+        word: &str,
+        labels: &str,
+        left_out: &[String],
+        processes: u32,
+    ) -> Vec<Tested> {
         let log = self.reports.join(format!("{word}.log"));
         let report = format!("{word}.json");
         let mut command = self.command();

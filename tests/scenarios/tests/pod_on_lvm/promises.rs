@@ -44,7 +44,10 @@ pub fn a_retained_volume_serves_another_claim(kubectl: &Kubectl, volumes: &Volum
     let named = json!({ "storageClassName": "kept", "volumeName": volume });
     volumes.claim("ledger-again", "1Gi", &named);
     volumes.run("auditor", "ledger-again");
-    assert_eq!(volumes.shell("auditor", "/usr/bin/cat /data/book"), "paid\n");
+    assert_eq!(
+        volumes.shell("auditor", "/usr/bin/cat /data/book"),
+        "paid\n"
+    );
 
     // Given up on purpose: the same volume, told to go with its claim.
     let delete = json!({ "spec": { "persistentVolumeReclaimPolicy": "Delete" } }).to_string();
@@ -101,7 +104,14 @@ pub fn the_accounts_of_storage_may_do_their_work_and_nothing_else(kubectl: &Kube
             &["-n", "default", "create", "configmap", "x"],
             &["label", "node", "cp-1", "x=y"],
             &["-n", NAMESPACE, "delete", "daemonset", "storage-agent"],
-            &["-n", NAMESPACE, "delete", "pods", "-l", "app.kubernetes.io/name=storage-agent"],
+            &[
+                "-n",
+                NAMESPACE,
+                "delete",
+                "pods",
+                "-l",
+                "app.kubernetes.io/name=storage-agent",
+            ],
             &["delete", "node", "worker-1"],
             &["delete", "storagenodes.storage.ingot.dev", "worker-1"],
             &["get", "clusterroles"],
@@ -112,7 +122,6 @@ pub fn the_accounts_of_storage_may_do_their_work_and_nothing_else(kubectl: &Kube
     refused("agent", &agent, &["get", "pods", "-A"], "Forbidden");
     refused("agent", &agent, &["get", "pvc", "-A"], "Forbidden");
 
-
     // Its own kinds, but of another node: the policy has the last word, before and after the change.
     let pool = |name: &str, node: &str| {
         json!({
@@ -122,10 +131,16 @@ pub fn the_accounts_of_storage_may_do_their_work_and_nothing_else(kubectl: &Kube
     };
     let refusal = "may not write what belongs to node cp-1";
     kubectl.apply(&pool("elsewhere", "cp-1"));
-    for (name, node) in [("foreign", "cp-1"), ("elsewhere", "cp-1"), ("elsewhere", "worker-1")] {
+    for (name, node) in [
+        ("foreign", "cp-1"),
+        ("elsewhere", "cp-1"),
+        ("elsewhere", "worker-1"),
+    ] {
         let mut wanted = pool(name, node);
         wanted["spec"]["topology"] = json!({ "changed": "yes" });
-        let said = agent.try_apply(&wanted).expect_err("a NodePool of another node");
+        let said = agent
+            .try_apply(&wanted)
+            .expect_err("a NodePool of another node");
         assert!(said.contains(refusal), "{name}, {node}: {said}");
     }
     let delete = ["delete", "nodepools.storage.ingot.dev", "elsewhere"];

@@ -30,13 +30,30 @@ const NAME_SERVER: &str = r#"
     }
 "#;
 
-/// Ends a program when the story does.
-struct Ended(Child);
+/// The name server on a host; it ends when it is dropped.
+struct NameServer {
+    host: Host,
+    process: Child,
+}
 
-impl Drop for Ended {
+impl NameServer {
+    fn begin(host: &Host) -> NameServer {
+        let mut command = host.command("perl").expect("a running host");
+        command
+            .args(["-e", NAME_SERVER, &host.address().to_string()])
+            .stdin(Stdio::null());
+        NameServer {
+            host: host.clone(),
+            process: command.spawn().expect("a name server"),
+        }
+    }
+}
+
+impl Drop for NameServer {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // What was spawned here only waits for the program, which is in the host's own process namespace.
+        let _ = self.host.exec(&["pkill", "-f", "LocalPort => 53"]);
+        let _ = self.process.wait();
     }
 }
 
@@ -53,7 +70,15 @@ pub fn node_ports_lead_to_the_service(cluster: &Cluster<'_>, kubectl: &Kubectl) 
         { "port": 80, "targetPort": ingot_scenarios::workload::PORT, "nodePort": NODE_PORT },
     ] } });
     let patch = patch.to_string();
-    kubectl.ok(&["-n", "kube-system", "patch", "service", "echo", "-p", &patch]);
+    kubectl.ok(&[
+        "-n",
+        "kube-system",
+        "patch",
+        "service",
+        "echo",
+        "-p",
+        &patch,
+    ]);
     for host in cluster.hosts() {
         let address = host.address();
         let ask = format!("timeout 3 bash -c 'cat </dev/tcp/{address}/{NODE_PORT}'");
@@ -66,7 +91,10 @@ pub fn node_ports_lead_to_the_service(cluster: &Cluster<'_>, kubectl: &Kubectl) 
             inside.args(["-c", &ask]);
             wait_for_a_node(&mut inside, host.name());
         }
-        println!("  port {NODE_PORT} of {} led to {from_the_site}", host.name());
+        println!(
+            "  port {NODE_PORT} of {} led to {from_the_site}",
+            host.name()
+        );
     }
 }
 
@@ -97,7 +125,8 @@ pub fn nodes_and_pods_are_measured(kubectl: &Kubectl) {
             .collect();
         measured.sort_unstable();
         let all = measured == NODES;
-        all.then_some(()).ok_or(format!("measured are {measured:?}"))
+        all.then_some(())
+            .ok_or(format!("measured are {measured:?}"))
     });
     let pods = kubectl.ok(&["-n", "kube-system", "top", "pods", "-l", "app=echo"]);
     assert_eq!(pods.lines().count(), 1 + NODES.len(), "{pods}");
@@ -129,7 +158,11 @@ pub fn images_are_pulled_while_a_registry_is_off(cluster: &Cluster<'_>, kubectl:
                 }],
             },
         }));
-        let name = format!("{} pulls without the registry of {}", worker.name(), off.name());
+        let name = format!(
+            "{} pulls without the registry of {}",
+            worker.name(),
+            off.name()
+        );
         let (_, took) = wait::until(&name, SOON, || {
             let pod = kubectl.json(&["-n", "kube-system", "get", "pod", &pod])?;
             let done = pod["status"]["phase"] == "Succeeded";
@@ -156,12 +189,13 @@ pub fn outside_names_are_forwarded_as_long_as_wanted(
 ) {
     let worker = cluster.host("worker-1");
     let address = worker.address().to_string();
-    let mut server = worker.command("perl").expect("a running host");
-    server
-        .args(["-e", NAME_SERVER, &address])
-        .stdin(Stdio::null());
-    let _server = Ended(server.spawn().expect("a name server"));
-    let asked = || kubectl.shell(pod, "/usr/bin/getent ahostsv4 mill.foundry.test | /usr/bin/head -1");
+    let _server = NameServer::begin(&worker);
+    let asked = || {
+        kubectl.shell(
+            pod,
+            "/usr/bin/getent ahostsv4 mill.foundry.test | /usr/bin/head -1",
+        )
+    };
     let known = |said: &str| said.contains("192.0.2.7");
 
     // Hosts of a lab have no name server: nothing is forwarded unless cluster.yaml names somebody.
@@ -176,13 +210,14 @@ pub fn outside_names_are_forwarded_as_long_as_wanted(
 
     cluster.with("network: { nameServers: [] }");
     cluster.ingot(&["apply"]).succeeded();
-    wait::until("a name of the site is not known", SOON, || {
-        match asked() {
-            Ok(said) if known(&said) => Err(said),
-            _ => Ok(()),
-        }
+    wait::until("a name of the site is not known", SOON, || match asked() {
+        Ok(said) if known(&said) => Err(said),
+        _ => Ok(()),
     });
-    let ours = kubectl.shell(pod, "/usr/bin/getent hosts kubernetes.default.svc.cluster.local");
+    let ours = kubectl.shell(
+        pod,
+        "/usr/bin/getent hosts kubernetes.default.svc.cluster.local",
+    );
     assert!(ours.is_ok(), "{ours:?}");
     dns_pods_are_apart(kubectl);
     cluster.describe("");
