@@ -102,7 +102,14 @@ impl Suite<'_> {
             }
             std::thread::sleep(Duration::from_secs(1));
         };
-        let tested = read(&self.reports.join(report));
+        let specs = specs(&self.reports.join(report));
+        for name in left_out {
+            assert!(
+                specs.is_empty() || specs.iter().any(|spec| name_of(spec) == *name),
+                "no test is called `{name}`: correct left-out.txt"
+            );
+        }
+        let tested = tested(&specs);
         assert!(
             !tested.is_empty() || focus().is_some(),
             "the suite ended with {status} and no report; read {}",
@@ -132,26 +139,34 @@ pub fn focus() -> Option<String> {
     std::env::var("INGOT_CONFORMANCE_FOCUS").ok()
 }
 
-/// The tests of a report that were to run (Ginkgo's types.Report as JSON).
-fn read(report: &Path) -> Vec<Tested> {
+/// What a report says of each part of the suite (Ginkgo's types.Report as JSON); empty when there is none.
+fn specs(report: &Path) -> Vec<Value> {
     let text = fs::read_to_string(report).unwrap_or_default();
     let suites: Value = serde_json::from_str(&text).unwrap_or_default();
     let specs = suites[0]["SpecReports"].as_array();
+    specs.cloned().unwrap_or_default()
+}
+
+/// The whole name of a test.
+fn name_of(spec: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let above = spec["ContainerHierarchyTexts"].as_array();
+    let mut words: Vec<String> = above.into_iter().flatten().map(text).collect();
+    words.push(text(&spec["LeafNodeText"]));
+    words.join(" ").trim().to_owned()
+}
+
+/// The tests that were to run, and preparations of the suite that failed.
+fn tested(specs: &[Value]) -> Vec<Tested> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut tested: BTreeMap<String, Tested> = BTreeMap::new();
-    for spec in specs.into_iter().flatten() {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for spec in specs {
         let state = text(&spec["State"]);
-        if state == "skipped" && spec["Failure"]["Message"].is_null() {
+        let not_selected = state == "skipped" && spec["Failure"]["Message"].is_null();
+        if not_selected || (spec["LeafNodeType"] != "It" && state == "passed") {
             continue;
         }
-        let above = spec["ContainerHierarchyTexts"].as_array();
-        let mut words: Vec<String> = above.into_iter().flatten().map(text).collect();
-        words.push(text(&spec["LeafNodeText"]));
-        let name = words.join(" ").trim().to_owned();
-        // Preparations of the suite have a name only when they fail.
-        if spec["LeafNodeType"] != "It" && state == "passed" {
-            continue;
-        }
+        let name = name_of(spec);
         tested.insert(
             name.clone(),
             Tested {
