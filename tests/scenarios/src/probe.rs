@@ -10,8 +10,9 @@ use ingot_harness::Host;
 /// How many requests are sent in a second, each over a connection of its own.
 pub const PER_SECOND: u32 = 10;
 
-/// What a client prints of each request: status, curl's own exit code, and its words.
-const ANSWER: &str = "%{http_code} %{exitcode} %{errormsg}\n";
+/// What a client prints of each request: status, curl's own exit code, and its words. Standard error, since
+/// curl keeps what it writes to a pipe until there is a page of it.
+const ANSWER: &str = "%{stderr}%{http_code} %{exitcode} %{errormsg}\n";
 
 /// A stream that goes on until it is ended.
 ///
@@ -61,11 +62,11 @@ impl Probe {
                 .args(["--output", "/dev/null", "--write-out", ANSWER])
                 .arg(url)
                 .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
                 .spawn()
                 .expect("curl");
-            let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+            let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
             let answers = std::thread::spawn(move || {
                 let (mut sent, mut failed) = (0, Vec::new());
                 for line in lines.map_while(Result::ok) {
