@@ -132,13 +132,7 @@ pub fn undo_since(
     progress: &dyn Fn(&str),
 ) -> Result<Undone, JournalError> {
     let entries = journal.entries();
-    let undone: BTreeSet<usize> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            Entry::Undone { line } => Some(*line),
-            _ => None,
-        })
-        .collect();
+    let undone = undone(&entries);
     let (observed, forgotten) = (observed(&entries), Forgotten::of(&entries));
     let none = Vec::new();
     // What the last change of a file had left there, where the way back from it leads to an older change.
@@ -194,6 +188,15 @@ pub fn undo_since(
         }
     }
     Ok(report)
+}
+
+/// The lines at which changes began that were taken back.
+pub(crate) fn undone(entries: &[Entry]) -> BTreeSet<usize> {
+    let line = |entry: &Entry| match entry {
+        Entry::Undone { line } => Some(*line),
+        _ => None,
+    };
+    entries.iter().filter_map(line).collect()
 }
 
 /// What each completed change had left on the host, by the line it began at.

@@ -2,7 +2,7 @@
 //! of our changes does not need it, and it may be a secret.
 
 use super::{Entry, Journal, JournalError};
-use crate::undo::{UndoStep, observed};
+use crate::undo::{UndoStep, observed, undone};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -50,13 +50,7 @@ impl Journal {
     pub fn forget(&self, which: impl Fn(&Path) -> bool) -> Result<(), JournalError> {
         let entries = self.entries();
         let (observed, forgotten) = (observed(&entries), Forgotten::of(&entries));
-        let undone: BTreeSet<usize> = entries
-            .iter()
-            .filter_map(|entry| match entry {
-                Entry::Undone { line } => Some(*line),
-                _ => None,
-            })
-            .collect();
+        let undone = undone(&entries);
         let (mut ours, mut needed) = (BTreeSet::<PathBuf>::new(), BTreeSet::<String>::new());
         let (mut old, mut unused) = (BTreeSet::<String>::new(), BTreeSet::<String>::new());
         for (line, entry) in entries.iter().enumerate() {
