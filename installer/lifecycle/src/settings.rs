@@ -102,7 +102,7 @@ fn content(manifest: &Manifest) -> String {
 }
 
 /// The components a bundle must have for a cluster.
-pub const REQUIRED: [&str; 15] = [
+pub const REQUIRED: [&str; 16] = [
     "cni-plugins",
     "containerd",
     "coredns",
@@ -116,6 +116,7 @@ pub const REQUIRED: [&str; 15] = [
     "kubectl",
     "kubelet",
     "metrics-server",
+    "nftables",
     "pause",
     "runc",
 ];
@@ -141,9 +142,16 @@ pub fn required(cluster: &Cluster) -> Vec<&'static str> {
 /// The programs a node needs on its host.
 pub fn programs(node: &Node) -> &'static [&'static str] {
     if node.is_control_plane() {
-        &["cni-plugins", "containerd", "kubectl", "kubelet", "runc"]
+        &[
+            "cni-plugins",
+            "containerd",
+            "kubectl",
+            "kubelet",
+            "nftables",
+            "runc",
+        ]
     } else {
-        &["cni-plugins", "containerd", "kubelet", "runc"]
+        &["cni-plugins", "containerd", "kubelet", "nftables", "runc"]
     }
 }
 

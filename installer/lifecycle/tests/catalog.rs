@@ -66,7 +66,14 @@ fn release() -> Release {
         version: "1.2.3".into(),
         kubernetes: None,
         content: String::new(),
-        binaries: names(&["cni-plugins", "containerd", "kubectl", "kubelet", "runc"]),
+        binaries: names(&[
+            "cni-plugins",
+            "containerd",
+            "kubectl",
+            "kubelet",
+            "nftables",
+            "runc",
+        ]),
         images: images
             .into_iter()
             .map(|(name, digest)| {

@@ -25,7 +25,8 @@
 //! [`VerifiedBundle`], and only the latter gives out content.
 //!
 //! - A component of kind `image` is an ordinary OCI image. Its layers are tar+zstd.
-//! - `host-binaries` is an OCI artifact with one tar+zstd layer of plain file names, mode 0755.
+//! - `host-binaries` is an OCI artifact with one tar+zstd layer: plain file names with mode 0755, or the
+//!   files of packages where a program needs more than itself.
 //! - `installer` is the same, with the one file `ingot`; that file is also at the root.
 //! - `os-package` is the same, with package files as the distribution made them.
 //!

@@ -108,6 +108,8 @@ struct Run<'a> {
     events: &'a (dyn Fn(Event) + Sync),
     progress: Mutex<Vec<Progress>>,
     moved: Condvar,
+    /// Held from the way back of a change to a shared file until it is recorded what the change has left.
+    shared_file: Mutex<()>,
 }
 
 /// Carries `plan` out; `events` is told each beginning and end of work.
@@ -145,6 +147,7 @@ pub fn apply(
         events,
         progress: Mutex::new(graph.nodes.iter().map(|_| Progress::Waiting).collect()),
         moved: Condvar::new(),
+        shared_file: Mutex::new(()),
     };
     if plan.is_empty() {
         run.work();
@@ -289,6 +292,11 @@ impl Run<'_> {
         planned: &Planned,
         react: bool,
     ) -> Result<(), Box<dyn std::error::Error>> {
+        let _held = self.kind(index).shares_a_file().then(|| {
+            self.shared_file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        });
         let undo = self
             .kind(index)
             .way_back(self.system, self.journal.saved())?;

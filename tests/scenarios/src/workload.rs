@@ -31,8 +31,8 @@ pub fn image(bundle: &Value) -> String {
     format!("registry.ingot.local/pause@{digest}")
 }
 
-/// The specification of a pod that answers connections.
-pub(crate) fn pod_spec(image: &str) -> Value {
+/// The specification of a pod that answers connections with the name of its node.
+pub fn pod_spec(image: &str) -> Value {
     let mounts = [
         ("usr", "/usr", "/usr"),
         ("lib", "/usr/lib", "/lib"),

@@ -22,7 +22,11 @@ enum Part {
         listen: SocketAddr,
     },
     /// Write the pod network of this node
-    Cni,
+    Cni {
+        /// Only find out whether it is as it should be; exit code 3 if it is not
+        #[arg(long)]
+        check: bool,
+    },
     /// Put the kernel settings of this node back
     Sysctl {
         /// The file that says what they are
@@ -42,7 +46,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 .block_on(registry::serve(*listen))
                 .map_err(machine)?;
         }
-        Some(Part::Cni) => agent::cni::write().map_err(Failure::machine)?,
+        Some(Part::Cni { check: true }) => {
+            if agent::cni::is_due().map_err(Failure::machine)? {
+                let path = agent::cni::CONFLIST;
+                return Err(Failure::machine(format!("{path} is not as it should be"))
+                    .hint("run `ingot agent cni`, which writes it"));
+            }
+        }
+        Some(Part::Cni { check: false }) => agent::cni::write().map_err(Failure::machine)?,
         Some(Part::Sysctl { file }) => {
             for done in agent::sysctl::put_back(file).map_err(Failure::machine)? {
                 crate::talk!("{done}");

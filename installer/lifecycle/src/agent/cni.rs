@@ -1,7 +1,8 @@
 //! Writes this node's pod network for containerd once flannel knows the node's subnet.
 //!
 //! flannel leaves the subnet in an environment file; a systemd path unit starts this then. The list of
-//! plugins (CNI spec 1.0, "network configuration format") is plain bridge + host-local.
+//! plugins (CNI spec 1.0, "network configuration format") is bridge with host-local addresses, and portmap
+//! for `hostPort`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,6 +13,22 @@ pub const SUBNET_FILE: &str = "/run/flannel/subnet.env";
 /// The network configuration containerd reads.
 pub const CONFLIST: &str = "/etc/cni/net.d/10-ingot.conflist";
 
+/// Whether the configuration has to be written: it differs from what flannel's file leads to. As long as
+/// there is no such file, nothing can be written yet.
+///
+/// # Errors
+/// When flannel's file lacks something.
+pub fn is_due() -> Result<bool, String> {
+    match std::fs::read_to_string(SUBNET_FILE) {
+        Err(_) => Ok(false),
+        Ok(text) => Ok(!is_written(&conflist(&text)?)),
+    }
+}
+
+fn is_written(wanted: &str) -> bool {
+    std::fs::read_to_string(CONFLIST).is_ok_and(|found| found == wanted)
+}
+
 /// Writes the configuration if it differs.
 ///
 /// # Errors
@@ -20,7 +37,7 @@ pub fn write() -> Result<(), String> {
     let text = std::fs::read_to_string(SUBNET_FILE)
         .map_err(|error| format!("cannot read {SUBNET_FILE}: {error}"))?;
     let wanted = conflist(&text)?;
-    if std::fs::read_to_string(CONFLIST).is_ok_and(|found| found == wanted) {
+    if is_written(&wanted) {
         return Ok(());
     }
     let path = Path::new(CONFLIST);
@@ -76,6 +93,13 @@ fn conflist(environment: &str) -> Result<String, String> {
                 "ranges": [[{ "subnet": network }]],
                 "routes": [{ "dst": values.get("FLANNEL_NETWORK").copied().unwrap_or("0.0.0.0/0") }],
             },
+        }, {
+            // `hostPort`. Without a backend it would look for iptables first, which hosts need not have.
+            "type": "portmap",
+            "capabilities": { "portMappings": true },
+            "backend": "nftables",
+            // So that 127.0.0.1 of the host and the pod itself reach the port, too.
+            "snat": true,
         }],
     });
     serde_json::to_string_pretty(&json)

@@ -20,12 +20,15 @@ mod workloads;
 
 /// Network interfaces of the pod network.
 const LINKS: [&str; 2] = ["cni0", "flannel.1"];
-/// nftables tables of kube-proxy and flannel.
-const TABLES: [(nftables::Family, &str); 4] = [
+/// nftables tables of kube-proxy, flannel and portmap, and our own.
+const TABLES: [(nftables::Family, &str); 7] = [
     (nftables::Family::Ip, "kube-proxy"),
     (nftables::Family::Ip6, "kube-proxy"),
     (nftables::Family::Ip, "flannel-ipv4"),
     (nftables::Family::Ip6, "flannel-ipv6"),
+    (nftables::Family::Ip, "cni_hostport"),
+    (nftables::Family::Ip6, "cni_hostport"),
+    (nftables::Family::Ip, "ingot"),
 ];
 
 /// What a reset left.
@@ -103,6 +106,8 @@ fn stop(system: &System, problems: &mut Vec<String>) {
         "ingot-cni.service",
         "containerd.service",
         "ingot-registry.service",
+        // It would put our table back.
+        "ingot-firewall.timer",
     ] {
         if Path::new("/etc/systemd/system").join(unit).exists() {
             run("systemctl", &["stop", unit]);

@@ -1,17 +1,14 @@
-//! /etc/fstab (fstab(5)): read, and changed by one writer at a time.
+//! /etc/fstab (fstab(5)): read, and changed. Who changes it says so by
+//! [`Kind::shares_a_file`](super::Kind::shares_a_file), so that there is one writer at a time.
 
 use super::{ResourceError, io, write_atomically};
 use crate::system::System;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 /// Where it lies.
 pub(super) const FSTAB: &str = "/etc/fstab";
-
-/// Resources are applied side by side, and two of them may each change an entry.
-static WRITER: Mutex<()> = Mutex::new(());
 
 /// Its text; a host without one mounts nothing by it.
 pub(super) fn read(system: &System) -> Result<String, ResourceError> {
@@ -27,7 +24,6 @@ pub(super) fn edit(
     system: &System,
     edit: impl FnOnce(&str) -> Option<String>,
 ) -> Result<(), ResourceError> {
-    let _held = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(FSTAB);
     let Some(text) = edit(&read(system)?) else {
         return Ok(());

@@ -135,6 +135,12 @@ pub trait Kind {
     /// When a step fails; the host may then be half changed, and a second call goes on from there.
     fn change(&self, system: &System) -> Result<(), ResourceError>;
 
+    /// Whether it changes a part of a file that other resources change parts of as well. Of these, one at a
+    /// time is changed: the way back of each leads to the file as the one before has left it.
+    fn shares_a_file(&self) -> bool {
+        false
+    }
+
     /// Answers the change of a watched resource; only services do something.
     ///
     /// # Errors

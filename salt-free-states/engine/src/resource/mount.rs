@@ -240,6 +240,10 @@ impl Kind for Mount {
         Ok(steps)
     }
 
+    fn shares_a_file(&self) -> bool {
+        true
+    }
+
     fn change(&self, system: &System) -> Result<(), ResourceError> {
         let at = system.path(&self.path);
         std::fs::create_dir_all(&at).map_err(io("create", &self.path))?;

@@ -74,6 +74,10 @@ impl Kind for Swap {
         Ok(steps)
     }
 
+    fn shares_a_file(&self) -> bool {
+        true
+    }
+
     fn change(&self, system: &System) -> Result<(), ResourceError> {
         fstab::edit(system, |text| {
             let turned_off = |line: &str| match is_swap_line(line) {

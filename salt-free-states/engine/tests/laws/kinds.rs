@@ -35,6 +35,17 @@ fn every_kind_applies_once_and_can_be_undone() {
     }
 }
 
+/// Applied side by side, they all change the same file.
+#[test]
+fn entries_of_one_file_are_taken_back_one_by_one() {
+    let mount =
+        |n| format!("  - id: m{n}\n    mount: {{path: /data/{n}, device: tmpfs, type: tmpfs}}\n");
+    let resources: String = (0..8).map(mount).collect();
+    for _ in 0..20 {
+        Bench::new().laws(&(resources.clone() + "  - id: s\n    swap: {enabled: false}\n"));
+    }
+}
+
 #[test]
 fn every_kind_has_a_law_test() {
     for kind in ingot_engine::resource::KINDS {

@@ -3,6 +3,7 @@
 //!
 //! Boots hosts of its own and destroys nothing else; runs only with INGOT_HOST_TESTS=1.
 
+mod host_ports;
 mod promises;
 
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ fn three_control_planes_and_a_worker() {
 
     promises::dns_pods_are_apart(&kubectl);
     promises::node_ports_lead_to_the_service(&cluster, &kubectl);
+    host_ports::host_ports_lead_to_the_pod(&cluster, &kubectl, &image, &pods[0].0);
     promises::nodes_and_pods_are_measured(&kubectl);
     promises::images_are_pulled_while_a_registry_is_off(&cluster, &kubectl);
     promises::outside_names_are_forwarded_as_long_as_wanted(&cluster, &kubectl, &pods[0].0);
