@@ -38,7 +38,7 @@ pub struct ComponentPlan {
     pub name: String,
     /// The file it was read from.
     pub file: PathBuf,
-    /// The text, after variables were filled in; part of the cache key.
+    /// The text, after variables were filled in, and that of the files it names; part of the cache key.
     pub text: String,
     /// The same, parsed.
     pub spec: ComponentSpec,
@@ -188,8 +188,16 @@ fn component(
         &file,
         "each component of the catalogue is a folder with this file",
     )?;
-    let text = text.replace("${kubernetes}", &catalog.kubernetes);
-    let spec: ComponentSpec = parse(&text, &file)?;
+    let mut text = text.replace("${kubernetes}", &catalog.kubernetes);
+    let mut spec: ComponentSpec = parse(&text, &file)?;
+    for source in &mut spec.sources {
+        if let SourceSpec::LinksOf(path) = source {
+            let path = file.with_file_name(path);
+            let links = read(&path, "component.yaml takes its links from it")?;
+            *source = SourceSpec::Links(parse(&links, &path)?);
+            text += &links;
+        }
+    }
     let name = folder
         .file_name()
         .unwrap_or_default()

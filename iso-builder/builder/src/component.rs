@@ -90,6 +90,8 @@ impl Workshop<'_> {
                         .collect();
                     material.layers.push(self.layer(&tree, scratch.path())?);
                 }
+                // Read with the catalogue.
+                SourceSpec::LinksOf(_) => {}
                 SourceSpec::Files(files) => {
                     let tree = files
                         .iter()

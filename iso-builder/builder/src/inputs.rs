@@ -144,7 +144,7 @@ impl Inputs {
                 }
                 SourceSpec::Oci(spec) => parts.push(spec.digest.to_string()),
                 // Part of the text above.
-                SourceSpec::Links(_) | SourceSpec::Files(_) => {}
+                SourceSpec::Links(_) | SourceSpec::LinksOf(_) | SourceSpec::Files(_) => {}
             }
         }
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

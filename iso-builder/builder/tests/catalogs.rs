@@ -143,6 +143,14 @@ fn components() -> Outcome {
         "component-no-train",
         file,
         Some(&with("train: main", "train: other")),
+    )?;
+    golden(
+        "component-no-links",
+        file,
+        Some(&with(
+            "sources:\n",
+            "sources:\n  - links-of: ../links.yaml\n",
+        )),
     )
 }
 

@@ -39,6 +39,8 @@ pub enum SourceSpec {
     Oci(OciSpec),
     /// Symbolic links: path in the layer to target.
     Links(BTreeMap<String, String>),
+    /// The same, from a file that several components name, relative to component.yaml.
+    LinksOf(PathBuf),
     /// Small text files that everybody may read: path in the layer to content.
     Files(BTreeMap<String, String>),
 }

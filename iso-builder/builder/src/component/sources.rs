@@ -26,6 +26,7 @@ impl Workshop<'_> {
                 SourceSpec::Deb(_)
                 | SourceSpec::Oci(_)
                 | SourceSpec::Links(_)
+                | SourceSpec::LinksOf(_)
                 | SourceSpec::Files(_) => continue,
             };
             if !same {

@@ -128,8 +128,12 @@ pub fn nodes_and_pods_are_measured(kubectl: &Kubectl) {
         all.then_some(())
             .ok_or(format!("measured are {measured:?}"))
     });
-    let pods = kubectl.ok(&["-n", "kube-system", "top", "pods", "-l", "app=echo"]);
-    assert_eq!(pods.lines().count(), 1 + NODES.len(), "{pods}");
+    // Of a pod two measurements are needed, of which one may still be to come.
+    wait::until("every pod is measured", Duration::from_secs(120), || {
+        let pods = kubectl.run(&["-n", "kube-system", "top", "pods", "-l", "app=echo"])?;
+        let all = pods.lines().count() == 1 + NODES.len();
+        all.then_some(()).ok_or(pods)
+    });
 }
 
 /// A node pulls an image while any one of the registries is off.
