@@ -9,7 +9,7 @@ use ingot_harness::Host;
 use ingot_scenarios::cluster::{Cluster, FOUR};
 use ingot_scenarios::leftovers::HostState;
 use ingot_scenarios::probe::{self, Probe};
-use ingot_scenarios::{Kubectl, Stage};
+use ingot_scenarios::{Kubectl, Stage, wait};
 
 const NODES: [&str; 4] = ["cp-1", "cp-2", "cp-3", "worker-1"];
 
@@ -73,6 +73,8 @@ fn each_control_plane_in_turn_is_reset_and_applied_again() {
         return;
     };
     let cluster = Cluster::bare(&stage, "turns", FOUR);
+    let worker = cluster.host("worker-1");
+    let bare_worker = HostState::of(&worker);
     let bare: Vec<HostState> = cluster.control_planes().iter().map(HostState::of).collect();
     cluster.ingot(&["bootstrap"]).succeeded();
     let kubectl = cluster.kubectl();
@@ -118,4 +120,35 @@ fn each_control_plane_in_turn_is_reset_and_applied_again() {
     lost.power_on().expect("power");
     through.nodes_are_ready(&NODES, Duration::from_secs(150));
     cluster.applying_again_changes_nothing();
+
+    a_worker_is_reset_while_no_control_plane_answers(&cluster, &kubectl, &worker, &bare_worker);
+}
+
+/// Its Node is left, and whoever reset it is told how to remove it.
+fn a_worker_is_reset_while_no_control_plane_answers(
+    cluster: &Cluster<'_>,
+    kubectl: &Kubectl,
+    worker: &Host,
+    bare: &HostState,
+) {
+    for host in cluster.control_planes() {
+        host.power_cut().expect("a power cut");
+    }
+    let told = cluster
+        .ingot(&["node", "reset", worker.name(), "--yes"])
+        .succeeded()
+        .transcript();
+    let command = "kubectl delete node worker-1";
+    assert!(told.contains(command), "`{command}` is missing: {told}");
+    let left = bare.differences(&HostState::of(worker));
+    assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+
+    for host in cluster.control_planes() {
+        host.power_on().expect("power");
+    }
+    let through = kubectl.through(&cluster.host("cp-1"));
+    wait::until("the Node is deleted", Duration::from_secs(150), || {
+        through.run(&["--request-timeout=5s", "delete", "node", worker.name()])
+    });
+    through.nodes_are_ready(&NODES[..3], Duration::from_secs(150));
 }
