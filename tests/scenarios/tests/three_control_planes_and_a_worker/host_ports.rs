@@ -83,7 +83,7 @@ fn pods_do_not_reach_the_loopback(worker: &Host, kubectl: &Kubectl) {
     worker_does(
         worker,
         &format!(
-            "{inside} sh -c 'ip link set lo down; echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet; \
+            "{inside} sh -c 'ip address flush dev lo; echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet; \
              ip route add 127.0.0.1 via $(ip route show default | cut -d \" \" -f 3)'"
         ),
     )
