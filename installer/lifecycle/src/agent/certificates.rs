@@ -4,7 +4,7 @@
 //! is whole at every moment, also when the installer is killed in between. A key that was replaced is kept nowhere.
 
 use super::protocol::AuthorityFile;
-use super::states;
+use super::secret_files::{SecretFiles, Wanted};
 use crate::pki::{CertificateRequest, Signed, SigningRequest, Usage};
 use rcgen::KeyPair;
 use std::collections::BTreeMap;
@@ -14,30 +14,37 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::X509Certificate;
 
-/// The requests for all certificates that are due on this host.
+/// The requests for all certificates that are due on this host. Modes of the others that somebody changed are put
+/// right; the number is how many.
 ///
 /// # Errors
 /// When a key cannot be made or kept.
 pub fn due(
+    host: &SecretFiles,
     wanted: &[CertificateRequest],
     trust: &[AuthorityFile],
-) -> Result<Vec<SigningRequest>, String> {
+) -> Result<(Vec<SigningRequest>, usize), String> {
     let trusted: BTreeMap<&str, &str> = trust
         .iter()
         .map(|f| (f.name.as_str(), f.content.as_str()))
         .collect();
     // Also of runs that were killed before they came to it.
-    states::forget(is_key)?;
-    let (mut requests, mut fresh) = (Vec::new(), Vec::new());
+    host.forget(is_key)?;
+    let (mut requests, mut fresh, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for request in wanted {
         let authority = trusted
             .get(format!("{}.crt", request.authority.file()).as_str())
             .copied();
-        let Err(reason) = current(request, authority) else {
-            continue;
+        let reason = match current(host, request, authority) {
+            Ok(pair) => {
+                kept.extend(pair);
+                continue;
+            }
+            Err(reason) => reason,
         };
         let path = format!("{}.key.new", request.path);
-        let key = match std::fs::read_to_string(&path)
+        let key = match host
+            .read(&path)
             .ok()
             .and_then(|pem| KeyPair::from_pem(&pem).ok())
         {
@@ -56,10 +63,16 @@ pub fn due(
         });
     }
     // Through the journal, so that a reset finds them where no certificate came.
-    if !fresh.is_empty() {
-        states::write_files(&fresh)?;
-    }
-    Ok(requests)
+    host.write(&fresh)?;
+    Ok((requests, host.write(&kept)?))
+}
+
+/// A certificate and its key, as they shall lie on the host.
+fn pair(path: &str, certificate: String, key: String) -> [Wanted; 2] {
+    [
+        (format!("{path}.crt"), certificate, 0o644),
+        (format!("{path}.key"), key, 0o600),
+    ]
 }
 
 fn is_key(path: &Path) -> bool {
@@ -71,35 +84,37 @@ fn is_key(path: &Path) -> bool {
 ///
 /// # Errors
 /// When a key is missing or a file cannot be written.
-pub fn install(signed: &[Signed]) -> Result<usize, String> {
+pub fn install(host: &SecretFiles, signed: &[Signed]) -> Result<usize, String> {
     let mut files = Vec::new();
     for certificate in signed {
         let fresh = format!("{}.key.new", certificate.path);
-        let key = std::fs::read_to_string(&fresh)
+        let key = host
+            .read(&fresh)
             .map_err(|error| format!("cannot read {fresh}: {error}"))?;
-        files.push((
-            format!("{}.crt", certificate.path),
-            certificate.certificate.clone(),
-            0o644,
-        ));
-        files.push((format!("{}.key", certificate.path), key, 0o600));
+        let content = certificate.certificate.clone();
+        files.extend(pair(&certificate.path, content, key));
     }
-    states::write_files(&files)?;
+    host.write(&files)?;
     for certificate in signed {
-        let _ = std::fs::remove_file(format!("{}.key.new", certificate.path));
+        host.remove(&format!("{}.key.new", certificate.path));
     }
-    states::forget(is_key)?;
+    host.forget(is_key)?;
     Ok(signed.len())
 }
 
-/// Whether the certificate on disk is as wanted; if not, why it is due.
-fn current(wanted: &CertificateRequest, authority: Option<&str>) -> Result<(), String> {
-    let read = |suffix: &str| std::fs::read_to_string(format!("{}.{suffix}", wanted.path));
+/// The certificate on disk and its key, if it is as wanted; if not, why it is due.
+fn current(
+    host: &SecretFiles,
+    wanted: &CertificateRequest,
+    authority: Option<&str>,
+) -> Result<[Wanted; 2], String> {
+    let read = |suffix: &str| host.read(&format!("{}.{suffix}", wanted.path));
     let (Ok(certificate), Ok(key)) = (read("crt"), read("key")) else {
         return Err("it does not exist".into());
     };
     let authority = authority.ok_or("its authority is not known here")?;
-    check(wanted, &certificate, &key, authority)
+    check(wanted, &certificate, &key, authority)?;
+    Ok(pair(&wanted.path, certificate, key))
 }
 
 fn check(
@@ -199,65 +214,4 @@ fn details(certificate: &X509Certificate<'_>) -> (Vec<String>, Vec<IpAddr>, Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pki::{Authorities, Authority};
-
-    fn wanted() -> CertificateRequest {
-        CertificateRequest {
-            path: "/x/apiserver".into(),
-            authority: Authority::Cluster,
-            common_name: "kube-apiserver".into(),
-            organization: Some("o".into()),
-            dns_names: vec!["a".into(), "b".into()],
-            addresses: vec!["10.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
-            usages: vec![Usage::Server],
-        }
-    }
-
-    #[test]
-    fn a_fresh_certificate_is_current_and_every_difference_is_named() {
-        let authorities = Authorities::generate().unwrap();
-        let trust = authorities.certificate(Authority::Cluster);
-        let (pem, key) = authorities
-            .issue(&wanted(), std::time::Duration::from_secs(365 * 86400))
-            .unwrap();
-        assert_eq!(check(&wanted(), &pem, &key, trust), Ok(()));
-        let reason = |change: &dyn Fn(&mut CertificateRequest)| {
-            let mut changed = wanted();
-            change(&mut changed);
-            check(&changed, &pem, &key, trust).unwrap_err()
-        };
-        assert_eq!(reason(&|c| c.common_name.push('x')), "its subject changed");
-        assert_eq!(reason(&|c| c.organization = None), "its subject changed");
-        assert_eq!(
-            reason(&|c| c.dns_names.push("c".into())),
-            "its names changed"
-        );
-        assert_eq!(reason(&|c| c.addresses.truncate(1)), "its names changed");
-        assert_eq!(
-            reason(&|c| c.usages = vec![Usage::Client]),
-            "its usages changed"
-        );
-        let other = Authorities::generate().unwrap();
-        let foreign = other.certificate(Authority::Cluster);
-        assert_eq!(
-            check(&wanted(), &pem, &key, foreign).unwrap_err(),
-            "another authority signed it"
-        );
-        let (_, other_key) = other
-            .issue(&wanted(), std::time::Duration::from_secs(86400))
-            .unwrap();
-        assert_eq!(
-            check(&wanted(), &pem, &other_key, trust).unwrap_err(),
-            "its key is another one"
-        );
-        let (old, old_key) = authorities
-            .issue(&wanted(), std::time::Duration::from_secs(120))
-            .unwrap();
-        assert_eq!(
-            check(&wanted(), &old, &old_key, trust).unwrap_err(),
-            "it is valid for 0 more days only"
-        );
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@ pub mod prepared;
 pub mod protocol;
 pub mod reach;
 pub mod reset;
+pub mod secret_files;
 pub mod serve;
 pub mod states;
 pub mod storage;

@@ -100,7 +100,6 @@ pub enum Request {
     /// Whose node this host is.
     Belonging,
     /// Removes everything that was ever installed on this node of this cluster.
-    /// `whole`: all control planes of the cluster are.
     Reset {
         cluster: String,
         node: String,
@@ -133,15 +132,13 @@ pub struct HostPlan {
     pub milliseconds: f64,
 }
 
-/// A file of an authority, with its place on the host. Its content is secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A file of an authority. Its content is secret; its mode follows from its name ([`super::authority`]).
+#[derive(Clone, Serialize, Deserialize)]
 pub struct AuthorityFile {
     /// The path below [`crate::paths::PKI`].
     pub name: String,
     /// The PEM text.
     pub content: String,
-    /// Permission bits.
-    pub mode: u32,
 }
 
 impl std::fmt::Debug for AuthorityFile {
@@ -150,16 +147,15 @@ impl std::fmt::Debug for AuthorityFile {
     }
 }
 
-/// All files of the cluster's authorities.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// All files of the cluster's authorities. Two sets are compared by [`AuthorityFiles::same_content`] alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AuthorityFiles {
     /// Sorted by name.
     pub files: Vec<AuthorityFile>,
 }
 
 impl AuthorityFiles {
-    /// Whether both are of one cluster. The modes of the files do not say: somebody may have changed them, and
-    /// they are set again when the files are written.
+    /// Whether both are of one cluster. Names and content say, and nothing else that a host has of its files.
     pub fn same_content(&self, other: &Self) -> bool {
         let content = |files: &Self| -> Vec<(String, String)> {
             let all = files.files.iter();
@@ -234,8 +230,10 @@ pub enum Reply {
     Objects {
         changed: Vec<String>,
     },
+    /// What is due, and how many files were put right.
     Status {
         status: super::kube::ClusterStatus,
+        changed: usize,
     },
     Storage {
         answer: crate::storage::objects::Answer,
@@ -327,16 +325,15 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_was_changed_is_not_another_cluster() {
-        let files = |content: &str, mode| AuthorityFiles {
+    fn authorities_are_the_same_if_their_content_is() {
+        let files = |content: &str| AuthorityFiles {
             files: vec![AuthorityFile {
                 name: "ca.crt".into(),
                 content: content.into(),
-                mode,
             }],
         };
-        assert!(files("a", 0o644).same_content(&files("a", 0o600)));
-        assert!(!files("a", 0o644).same_content(&files("b", 0o644)));
+        assert!(files("a").same_content(&files("a")));
+        assert!(!files("a").same_content(&files("b")));
     }
 
     #[test]
@@ -344,7 +341,6 @@ mod tests {
         let file = AuthorityFile {
             name: "ca.key".into(),
             content: "PRIVATE".into(),
-            mode: 0o600,
         };
         assert_eq!(format!("{file:?}"), "AuthorityFile(ca.key)");
     }

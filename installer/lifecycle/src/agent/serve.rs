@@ -4,6 +4,7 @@ use super::blobs::BlobStore;
 use super::lease::Lease;
 use super::protocol::{Reply, Request, receive, send};
 use super::reach::Listening;
+use super::secret_files::SecretFiles;
 use super::{
     authority, belonging, certificates, etcd, gather, health, kube, kubelet, mistake, pod_path,
     reach, reset, states, storage,
@@ -153,21 +154,27 @@ async fn answer(request: Request) -> Reply {
                 .await
                 .map(|plan| Reply::Plan { plan })
         }
-        Request::ReadAuthority => authority::read().map(|authority| Reply::Authority { authority }),
+        Request::ReadAuthority => {
+            authority::read(&SecretFiles::of_host()).map(|authority| Reply::Authority { authority })
+        }
         Request::WriteAuthority { authority: files } => {
-            blocking(move || authority::write(&files.files))
+            blocking(move || authority::write(&SecretFiles::of_host(), &files.files))
                 .await
                 .map(|changed| Reply::Done { changed })
         }
         Request::Certificates { wanted, trust } => blocking(move || {
-            authority::write(&trust)?;
-            certificates::due(&wanted, &trust)
+            let host = SecretFiles::of_host();
+            let trusted = authority::write(&host, &trust)?;
+            let (requests, closed) = certificates::due(&host, &wanted, &trust)?;
+            Ok((requests, trusted + closed))
         })
         .await
-        .map(|requests| Reply::SigningRequests { requests }),
-        Request::InstallCertificates { signed } => blocking(move || certificates::install(&signed))
-            .await
-            .map(|changed| Reply::Done { changed }),
+        .map(|(requests, changed)| Reply::SigningRequests { requests, changed }),
+        Request::InstallCertificates { signed } => {
+            blocking(move || certificates::install(&SecretFiles::of_host(), &signed))
+                .await
+                .map(|changed| Reply::Done { changed })
+        }
         Request::KubeApply { wanted, unwanted } => match kube::apply(&wanted, &unwanted).await {
             Ok(changed) => Ok(Reply::Objects { changed }),
             Err(kube::ApplyError::Invalid(reason)) => Ok(Reply::Invalid { reason }),

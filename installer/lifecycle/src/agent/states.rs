@@ -29,7 +29,7 @@ pub fn graph(states: &[String], settings: &serde_json::Value) -> Result<Graph, S
     Graph::resolve(declared).map_err(lines)
 }
 
-fn lines<E: std::error::Error + 'static>(errors: Vec<E>) -> String {
+pub(super) fn lines<E: std::error::Error + 'static>(errors: Vec<E>) -> String {
     errors
         .iter()
         .map(|error| crate::error::chain(error))
@@ -115,90 +115,4 @@ pub fn put_back(
         problems,
         undone.kept.iter().map(ToString::to_string).collect(),
     ))
-}
-
-/// Keeps no longer what those files, once ours, contained before they were replaced.
-///
-/// # Errors
-/// When the journal cannot be used.
-pub fn forget(which: impl Fn(&Path) -> bool) -> Result<(), String> {
-    let forgotten = journal()?.forget(which);
-    forgotten.map_err(|error| crate::error::chain(&error))
-}
-
-/// Writes secret files (absolute path, content, mode) below the directories they need, through the
-/// journal; returns how many were changed.
-///
-/// # Errors
-/// Everything that could not be written, one per line.
-pub fn write_files(files: &[(String, String, u32)]) -> Result<usize, String> {
-    use ingot_engine::Declared;
-    use ingot_engine::document::Origin;
-    use ingot_engine::resource::{Directory, File, Mode, Resource};
-    let declare = |id: String, resource, require| Declared {
-        id,
-        origin: Origin {
-            file: "(certificates)".into(),
-            line: 0,
-        },
-        resource,
-        require,
-        watch: Vec::new(),
-        onchanges: Vec::new(),
-    };
-    let mut declared: Vec<Declared> = Vec::new();
-    for (path, content, mode) in files {
-        let path = Path::new(path);
-        let parent = path.parent().unwrap_or(path);
-        let directory = format!("directory {}", parent.display());
-        if !declared.iter().any(|d| d.id == directory) {
-            // A parent directory is made before those below it.
-            let require = parent
-                .ancestors()
-                .skip(1)
-                .map(|above| format!("directory {}", above.display()))
-                .filter(|id| declared.iter().any(|d| d.id == *id))
-                .collect();
-            let resource = Directory {
-                path: parent.into(),
-                mode: Mode(0o755),
-                owner: "root".into(),
-                group: "root".into(),
-                exclusive: false,
-                entries: None,
-            };
-            declared.push(declare(
-                directory.clone(),
-                Resource::Directory(resource),
-                require,
-            ));
-        }
-        let resource = File {
-            path: path.into(),
-            content: content.clone(),
-            mode: Mode(*mode),
-            owner: "root".into(),
-            group: "root".into(),
-            secret: true,
-        };
-        declared.push(declare(
-            format!("file {}", path.display()),
-            Resource::File(resource),
-            vec![directory],
-        ));
-    }
-    let graph = Graph::resolve(declared).map_err(lines)?;
-    let (system, journal) = (system(), journal()?);
-    let plan = plan(&system, &graph, Some(&journal)).map_err(lines)?;
-    let report = apply(&system, &graph, &plan, &journal, &|_| {})
-        .map_err(|error| crate::error::chain(&error))?;
-    let failures = report.failures();
-    if failures.is_empty() {
-        return Ok(report.changed());
-    }
-    Err(failures
-        .iter()
-        .map(|(target, reason)| format!("{target}: {reason}"))
-        .collect::<Vec<_>>()
-        .join("\n"))
 }

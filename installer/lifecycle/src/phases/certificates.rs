@@ -66,12 +66,12 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             async |machine| {
                 let wanted = host_certificates(&cluster, &machine.node);
                 let trust = authorities.public_files(&trust_names(&machine.node));
-                let due = machine
+                let (due, changed) = machine
                     .session
                     .certificates_due(wanted.clone(), trust)
                     .await?;
                 if due.is_empty() {
-                    return Ok(0);
+                    return Ok(changed);
                 }
                 // A host gets what the plan gives it, not what it asks for.
                 let planned = due.iter().all(|request| wanted.contains(&request.wanted));
@@ -85,7 +85,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
                     .map(|request| authorities.sign(request))
                     .collect();
                 let signed = signed.map_err(|error| Failure::new(FailureKind::Machine, &error))?;
-                machine.session.install_certificates(signed).await
+                Ok(changed + machine.session.install_certificates(signed).await?)
             },
         )
         .await;

@@ -63,15 +63,9 @@ impl Authorities {
     /// [`PkiError::Make`] when the system has no randomness.
     pub fn generate() -> Result<Self, PkiError> {
         let mut files = BTreeMap::new();
-        let mut keep = |name: &str, content: String, mode| {
-            files.insert(
-                name.to_owned(),
-                AuthorityFile {
-                    name: name.into(),
-                    content,
-                    mode,
-                },
-            );
+        let mut keep = |name: &str, content: String| {
+            let name = name.to_owned();
+            files.insert(name.clone(), AuthorityFile { name, content });
         };
         for authority in Authority::ALL {
             let what = authority.common_name();
@@ -86,24 +80,15 @@ impl Authorities {
             ];
             valid_for(&mut params, AUTHORITY_LIFE);
             let certificate = params.self_signed(&key).map_err(made(what))?;
-            keep(
-                &format!("{}.crt", authority.file()),
-                certificate.pem(),
-                0o644,
-            );
-            keep(
-                &format!("{}.key", authority.file()),
-                key.serialize_pem(),
-                0o600,
-            );
+            keep(&format!("{}.crt", authority.file()), certificate.pem());
+            keep(&format!("{}.key", authority.file()), key.serialize_pem());
         }
         let tokens = KeyPair::generate().map_err(made("the key for service account tokens"))?;
-        keep("sa.key", tokens.serialize_pem(), 0o600);
-        keep("sa.pub", tokens.public_key_pem(), 0o644);
+        keep("sa.key", tokens.serialize_pem());
+        keep("sa.pub", tokens.public_key_pem());
         keep(
             "encryption.yaml",
             encryption_configuration(&rand::random::<[u8; 32]>()),
-            0o600,
         );
         Ok(Self { files })
     }

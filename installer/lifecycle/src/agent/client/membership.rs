@@ -26,7 +26,7 @@ impl Session {
         self.done(&Request::WriteAuthority { authority }).await
     }
 
-    /// The certificates that are due on the host.
+    /// The certificates that are due on the host, and how many files were put right there.
     ///
     /// # Errors
     /// When keys cannot be made there.
@@ -34,9 +34,9 @@ impl Session {
         &mut self,
         wanted: Vec<CertificateRequest>,
         trust: Vec<AuthorityFile>,
-    ) -> Result<Vec<SigningRequest>, Failure> {
+    ) -> Result<(Vec<SigningRequest>, usize), Failure> {
         match self.ask(&Request::Certificates { wanted, trust }).await? {
-            Reply::SigningRequests { requests } => Ok(requests),
+            Reply::SigningRequests { requests, changed } => Ok((requests, changed)),
             other => Err(unexpected(&other)),
         }
     }
