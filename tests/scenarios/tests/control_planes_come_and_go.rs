@@ -106,7 +106,11 @@ fn each_control_plane_in_turn_is_reset_and_applied_again() {
     ] {
         assert!(told.contains(words), "`{words}` is missing: {told}");
     }
+    one_whose_etcd_is_stopped_beside_a_lost_one_must_not_go(&cluster);
     let through = kubectl.through(&cluster.host("cp-1"));
+    wait::until("etcd serves again", Duration::from_secs(150), || {
+        through.run(&["--request-timeout=5s", "get", "nodes"])
+    });
     let data = through.ok(&[
         "-n",
         "default",
@@ -122,6 +126,36 @@ fn each_control_plane_in_turn_is_reset_and_applied_again() {
     cluster.applying_again_changes_nothing();
 
     a_worker_is_reset_while_no_control_plane_answers(&cluster, &kubectl, &worker, &bare_worker);
+}
+
+/// Nobody answers then, and what is on its disk is half of what is left of the cluster.
+fn one_whose_etcd_is_stopped_beside_a_lost_one_must_not_go(cluster: &Cluster<'_>) {
+    let stopped = cluster.host("cp-2");
+    let shell = |script: &str| {
+        let output = stopped.exec(&["sh", "-c", script]).expect("a shell");
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!("`{script}` failed")),
+        }
+    };
+    shell("mv /etc/kubernetes/manifests/etcd.yaml /root/etcd.yaml").expect("the manifest");
+    wait::until("etcd is stopped", Duration::from_secs(90), || {
+        shell("! grep -qsx etcd /proc/[0-9]*/comm")
+    });
+    let told = cluster
+        .ingot(&["node", "reset", "cp-2", "--yes"])
+        .ended_with(3)
+        .transcript();
+    for words in [
+        "etcd has data on this host and does not answer",
+        "Nothing was touched",
+        "ingot node reset cp-1 cp-2 cp-3",
+    ] {
+        assert!(told.contains(words), "`{words}` is missing: {told}");
+    }
+    shell("test -d /var/lib/etcd/member && systemctl is-active kubelet.service")
+        .expect("its data and its kubelet");
+    shell("mv /root/etcd.yaml /etc/kubernetes/manifests/etcd.yaml").expect("the manifest");
 }
 
 /// Its Node is left, and whoever reset it is told how to remove it.

@@ -1,6 +1,7 @@
 //! The driver's end of a conversation with an agent.
 
 use super::belonging::Belonging;
+use super::etcd::leaving::Extent;
 use super::health::{Health, Part};
 use super::protocol::{Applied, HostPlan, Reply, Request, receive, send};
 use super::reach::Port;
@@ -280,20 +281,20 @@ impl Session {
     }
 
     /// Removes everything from this node of this cluster; returns what could not be removed, and what the
-    /// site had changed and keeps. `whole` says that all control planes of the cluster are reset.
+    /// site had changed and keeps. `extent` says what else is reset.
     ///
     /// # Errors
-    /// When the host is another node, or the connection breaks.
+    /// When the host is another node, its cluster would lose its data, or the connection breaks.
     pub async fn reset(
         &mut self,
         cluster: &str,
         node: &str,
-        whole: bool,
+        extent: &Extent,
     ) -> Result<(Vec<String>, Vec<String>), Failure> {
         let request = Request::Reset {
             cluster: cluster.into(),
             node: node.into(),
-            whole,
+            extent: extent.clone(),
         };
         match self.ask(&request).await? {
             Reply::Leftovers { problems, kept } => Ok((problems, kept)),

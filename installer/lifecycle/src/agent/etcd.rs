@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
+pub mod leaving;
+
 /// Where the manifest of this host's member is.
 pub const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// What a member has once it was started.
@@ -58,21 +60,23 @@ pub struct Etcd {
     pub members: Option<Vec<Member>>,
 }
 
+/// The value of a flag in the manifest of a member.
+fn flag(manifest: &str, name: &str) -> String {
+    let mut lines = manifest.lines().map(str::trim);
+    let value = lines.find_map(|line| {
+        line.strip_prefix("- --")?
+            .strip_prefix(name)?
+            .strip_prefix('=')
+    });
+    value.unwrap_or_default().to_owned()
+}
+
 /// The member on this host, if it has one.
 pub async fn of_this_host() -> Option<Etcd> {
     let manifest = std::fs::read_to_string(MANIFEST).ok()?;
-    let flag = |name: &str| {
-        let mut lines = manifest.lines().map(str::trim);
-        let value = lines.find_map(|line| {
-            line.strip_prefix("- --")?
-                .strip_prefix(name)?
-                .strip_prefix('=')
-        });
-        value.unwrap_or_default().to_owned()
-    };
     Some(Etcd {
-        initial_cluster: flag("initial-cluster"),
-        initial_state: flag("initial-cluster-state"),
+        initial_cluster: flag(&manifest, "initial-cluster"),
+        initial_state: flag(&manifest, "initial-cluster-state"),
         data: Path::new(DATA).exists(),
         members: members().await.ok(),
     })
@@ -112,12 +116,21 @@ async fn client(url: &str) -> Result<kube::Client, String> {
 /// # Errors
 /// When the member on this host does not answer, or has no majority.
 pub async fn members() -> Result<Vec<Member>, String> {
+    members_at(HERE).await
+}
+
+/// All members, as the one at `url` tells them.
+///
+/// # Errors
+/// When it does not answer, or has no majority.
+async fn members_at(url: &str) -> Result<Vec<Member>, String> {
     #[derive(Deserialize)]
     struct List {
         #[serde(default)]
         members: Vec<Member>,
     }
-    let answer = ask("/v3/cluster/member/list", &json!({ "linearizable": true })).await?;
+    let body = json!({ "linearizable": true });
+    let answer = ask_at(url, "/v3/cluster/member/list", &body).await?;
     let list: List = serde_json::from_value(answer).map_err(|error| error.to_string())?;
     Ok(list.members)
 }
@@ -184,62 +197,6 @@ pub async fn promote(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the member `name`, on this host, out of etcd.
-///
-/// # Errors
-/// When those that are left would have no majority, or etcd refuses: nothing was changed then.
-pub async fn leave(name: &str) -> Result<(), String> {
-    let all = members().await?;
-    let Some(own) = all.iter().find(|member| member.name == name) else {
-        return Ok(());
-    };
-    if !own.learner {
-        may_leave(name, &all).await?;
-    }
-    // A member that is removed ends at once, before it could answer: another one is asked.
-    for other in all.iter().filter(|member| member.id != own.id) {
-        if serves(other).await
-            && let Some(url) = other.client_url()
-        {
-            ask_at(url, "/v3/cluster/member/remove", &json!({ "ID": own.id })).await?;
-            return Ok(());
-        }
-    }
-    Err("no other member of etcd answers".into())
-}
-
-/// Whether etcd keeps a majority without the member `name`.
-///
-/// # Errors
-/// When it does not, with the members that do not answer.
-pub async fn may_leave(name: &str, all: &[Member]) -> Result<(), String> {
-    let others: Vec<&Member> = all
-        .iter()
-        .filter(|member| member.name != name && !member.learner)
-        .collect();
-    let mut away = Vec::new();
-    for member in &others {
-        if !serves(member).await {
-            away.push(if member.name.is_empty() {
-                "a member that was never started"
-            } else {
-                &member.name
-            });
-        }
-    }
-    // The removal itself needs a majority of all, and what is left one of its own.
-    let majority = others.len() / 2 + 1;
-    match others.is_empty() || others.len() - away.len() >= majority {
-        true => Ok(()),
-        false => Err(format!(
-            "without {name}, etcd would have {} of {} members, and needs {majority}: {} does not answer. The cluster's data would be out of reach. Nothing was touched; bring that member back or replace it first",
-            others.len() - away.len(),
-            others.len(),
-            away.join(", ")
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,23 +212,5 @@ mod tests {
         let added = r#"{"ID":"1","peerURLs":["https://10.0.0.2:2380"],"isLearner":true}"#;
         let member: Member = serde_json::from_str(added).unwrap();
         assert!(member.learner && member.name.is_empty() && member.client_urls.is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_last_member_may_go_and_one_beside_a_lost_one_may_not() {
-        let member = |name: &str| Member {
-            name: name.into(),
-            ..Member::default()
-        };
-        assert_eq!(may_leave("a", &[member("a")]).await, Ok(()));
-        let reason = may_leave("a", &[member("a"), member("b"), member("c")])
-            .await
-            .unwrap_err();
-        assert!(
-            reason.starts_with(
-                "without a, etcd would have 0 of 2 members, and needs 2: b, c does not answer"
-            ),
-            "{reason}"
-        );
     }
 }

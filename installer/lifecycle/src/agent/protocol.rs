@@ -5,6 +5,7 @@
 //! number of [`Reply::Event`]s and then one other [`Reply`]. Both ends are the same program, checked by
 //! digest before a session begins, so the format needs no versions.
 
+use super::etcd::leaving::Extent;
 use super::health::{Health, Part};
 use super::pod_path::{Blocked, PodPath};
 use super::reach::Port;
@@ -13,6 +14,7 @@ use crate::pki::{CertificateRequest, Signed, SigningRequest};
 use ingot_bundle::Digest;
 use ingot_engine::{Event as EngineEvent, Plan, Report};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -99,11 +101,15 @@ pub enum Request {
     Join { membership: Membership },
     /// Whose node this host is.
     Belonging,
+    /// The members of etcd, by name, as this host knows them.
+    EtcdMembers {
+        control_planes: BTreeMap<String, IpAddr>,
+    },
     /// Removes everything that was ever installed on this node of this cluster.
     Reset {
         cluster: String,
         node: String,
-        whole: bool,
+        extent: Extent,
     },
     /// Makes sure that etcd expects a learner at that place.
     ExpectLearner { name: String, peer_url: String },
@@ -224,16 +230,16 @@ pub enum Reply {
     Authority {
         authority: Option<AuthorityFiles>,
     },
+    /// What is due, and how many files were put right.
     SigningRequests {
         requests: Vec<SigningRequest>,
+        changed: usize,
     },
     Objects {
         changed: Vec<String>,
     },
-    /// What is due, and how many files were put right.
     Status {
         status: super::kube::ClusterStatus,
-        changed: usize,
     },
     Storage {
         answer: crate::storage::objects::Answer,
@@ -249,6 +255,9 @@ pub enum Reply {
     /// What `--initial-cluster` of the new member has to be.
     Expected {
         initial_cluster: String,
+    },
+    EtcdMembers {
+        names: BTreeSet<String>,
     },
     Belonging {
         belonging: super::belonging::Belonging,

@@ -4,6 +4,7 @@
 //! that is not the node it was asked for. What could not be taken back is returned in words.
 
 use super::belonging::{self, Verdict};
+use super::etcd::leaving::Extent;
 use super::prepared::Prepared;
 use crate::paths;
 use ingot_engine::System;
@@ -41,11 +42,11 @@ pub struct Outcome {
 }
 
 /// Takes everything back from the node `node` of the cluster `cluster`. A control plane leaves the cluster
-/// first, unless all of them are reset (`whole`).
+/// first, unless all members of etcd are reset.
 ///
 /// # Errors
 /// When this host is another node, or none of ours, or its cluster would lose its data: nothing is touched then.
-pub fn reset(cluster: &str, node: &str, whole: bool) -> Result<Outcome, String> {
+pub fn reset(cluster: &str, node: &str, extent: &Extent) -> Result<Outcome, String> {
     let found = belonging::of_this_host()?;
     if let Verdict::Refused(reason) = belonging::judge(cluster, node, &found) {
         return Err(reason);
@@ -53,9 +54,7 @@ pub fn reset(cluster: &str, node: &str, whole: bool) -> Result<Outcome, String> 
     let prepared = Prepared::read()?.unwrap_or_default();
     let system = System::this_host(Arc::new(super::blobs::BlobStore::of_host()));
     let mut outcome = Outcome::default();
-    if Path::new(super::etcd::MANIFEST).exists() && !whole {
-        leave::cluster(node)?;
-    }
+    leave::cluster(node, extent)?;
     stop(&system, &mut outcome.problems);
     // What undo and deletion both meet is named once.
     let mut left = BTreeSet::new();

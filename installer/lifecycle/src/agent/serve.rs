@@ -214,6 +214,12 @@ async fn answer(request: Request) -> Reply {
         Request::Belonging => blocking(belonging::of_this_host)
             .await
             .map(|belonging| Reply::Belonging { belonging }),
+        Request::EtcdMembers { control_planes } => Ok(Reply::EtcdMembers {
+            names: match etcd::leaving::concerns_this_host() {
+                true => etcd::leaving::find(&control_planes).await.names(),
+                false => Default::default(),
+            },
+        }),
         Request::ExpectLearner { name, peer_url } => etcd::expect_learner(&name, &peer_url)
             .await
             .map(|initial_cluster| Reply::Expected { initial_cluster }),
@@ -223,8 +229,8 @@ async fn answer(request: Request) -> Reply {
         Request::Reset {
             cluster,
             node,
-            whole,
-        } => blocking(move || reset::reset(&cluster, &node, whole))
+            extent,
+        } => blocking(move || reset::reset(&cluster, &node, &extent))
             .await
             .map(|outcome| Reply::Leftovers {
                 problems: outcome.problems,

@@ -5,6 +5,8 @@ use crate::agent::protocol::{AuthorityFile, AuthorityFiles, Reply, Request};
 use crate::error::Failure;
 use crate::facts::Membership;
 use crate::pki::{CertificateRequest, Signed, SigningRequest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 impl Session {
     /// The authorities the host keeps.
@@ -55,5 +57,20 @@ impl Session {
     /// When it cannot be written.
     pub async fn join(&mut self, membership: Membership) -> Result<usize, Failure> {
         self.done(&Request::Join { membership }).await
+    }
+
+    /// The members of etcd, by name, as the host knows them; none where it has none itself.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn etcd_members(
+        &mut self,
+        control_planes: &BTreeMap<String, IpAddr>,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let control_planes = control_planes.clone();
+        match self.ask(&Request::EtcdMembers { control_planes }).await? {
+            Reply::EtcdMembers { names } => Ok(names),
+            other => Err(unexpected(&other)),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A control plane leaves its cluster: its API server ends what it serves, its Node and its member of etcd go. The
 //! others go on without it.
 
-use crate::agent::{etcd, kube};
+use crate::agent::etcd::leaving::{self, Extent, Way};
+use crate::agent::kube;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::Command;
@@ -10,22 +11,21 @@ use std::time::{Duration, Instant};
 /// How long an API server may take to end: its delay before it stops to listen, and its last requests.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Leaves the cluster. Where this host's member of etcd does not answer, it has left already, or is broken: it
-/// counts for nothing then, and whoever takes its place removes it.
+/// Leaves the cluster, where the host has a member of etcd and others go on without it.
 ///
 /// # Errors
-/// When the cluster would lose its data: nothing was touched.
-pub(super) fn cluster(node: &str) -> Result<(), String> {
+/// When the cluster would lose its data, or nobody can say that it would not: nothing was touched.
+pub(super) fn cluster(node: &str, extent: &Extent) -> Result<(), String> {
+    if !leaving::concerns_this_host() {
+        return Ok(());
+    }
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return Err("the agent has no runtime".into());
     };
-    let Ok(members) = runtime.block_on(etcd::members()) else {
-        return Ok(());
-    };
-    if !members.iter().any(|member| member.name == node) || members.len() == 1 {
+    let found = runtime.block_on(leaving::find(&extent.control_planes));
+    if leaving::judge(node, extent, &found)? == Way::Nothing {
         return Ok(());
     }
-    runtime.block_on(etcd::may_leave(node, &members))?;
     // Through another API server it would be as good, but this one is here.
     let _ = runtime.block_on(kube::delete_node(node));
     // The kubelet would start again what ends.
@@ -33,7 +33,7 @@ pub(super) fn cluster(node: &str) -> Result<(), String> {
         .args(["stop", "kubelet.service"])
         .status();
     end_api_server();
-    runtime.block_on(etcd::leave(node))
+    runtime.block_on(leaving::leave(node, &found))
 }
 
 /// Lets the API server end by itself: load balancers see that it is not ready before it stops to listen.
