@@ -6,6 +6,7 @@
 mod access;
 mod api_server;
 mod dns;
+mod hardening;
 mod kubelet;
 mod labels;
 mod network;

@@ -181,7 +181,9 @@ pub struct Jump {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiServer {
     /// More flags of kube-apiserver, without the leading dashes. Flags that hold the cluster
-    /// together (certificates, etcd, addresses, authorization) are refused.
+    /// together (certificates, etcd, addresses, authorization) are refused, and so are values that
+    /// undo its hardening: plugins and stable APIs that Kubernetes turns on by itself turned off,
+    /// old versions of TLS, insecure cipher suites, any origin, profiling.
     pub extra_args: Option<BTreeMap<String, Flag>>,
     /// More DNS names and addresses in its serving certificate.
     #[serde(rename = "extraSANs")]
@@ -216,7 +218,8 @@ impl std::fmt::Display for Flag {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kubelet {
     /// Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1) that replace ours. Fields that
-    /// hold the cluster together (certificates, DNS, paths, the container runtime) are refused.
+    /// hold the cluster together (certificates, DNS, paths, the container runtime) are refused, and so
+    /// are values that undo its hardening: no `seccompDefault`, old versions of TLS, insecure cipher suites.
     pub config: Option<BTreeMap<String, serde_json::Value>>,
 }
 

@@ -1,6 +1,6 @@
 //! `spec.apiServer`: flags that are not ours, and names of the serving certificate.
 
-use super::{dns, owned_flags};
+use super::{dns, hardening, owned_flags};
 use crate::finding::Report;
 use crate::model::ApiServer;
 use crate::shape::{field, item};
@@ -40,6 +40,11 @@ pub(super) fn check(given: Option<&spec::ApiServer>, report: &mut Report) -> Api
         } else if let Some((what, next)) = breaking_value(flag, &value.to_string()) {
             report.error(&place, what, next);
         } else {
+            if flag == "disable-admission-plugins"
+                && let Some((what, next)) = hardening::defaults_turned_off(&value.to_string())
+            {
+                report.warn(&place, what, next);
+            }
             api_server
                 .extra_args
                 .insert(flag.clone(), value.to_string());
@@ -96,29 +101,17 @@ fn breaking_value(flag: &str, value: &str) -> Option<(String, String)> {
                 "take it out of the list".into(),
             ))
         }
-        "disable-admission-plugins" => {
-            let needed = [
-                "CertificateApproval",
-                "CertificateSigning",
-                "CertificateSubjectRestriction",
-                "NamespaceLifecycle",
-                "NodeRestriction",
-                "PodSecurity",
-                "Priority",
-                "ServiceAccount",
-                "ValidatingAdmissionPolicy",
-            ];
-            let plugin = needed.into_iter().find(|plugin| has(plugin))?;
-            Some((
-                format!("the platform relies on {plugin}"),
-                "take it out of the list".into(),
-            ))
-        }
-        "service-node-port-range" => node_ports(value),
-        "tls-min-version" if ["VersionTLS10", "VersionTLS11"].contains(&value) => Some((
-            format!("{value} can be broken (RFC 8996)"),
-            "use VersionTLS12 or VersionTLS13".into(),
+        "disable-admission-plugins" => hardening::plugins_turned_off(value),
+        "runtime-config" => hardening::stable_apis_turned_off(value),
+        "tls-cipher-suites" => hardening::cipher_suites(value),
+        "tls-min-version" => hardening::tls_version(value),
+        "cors-allowed-origins" => hardening::any_origin(value),
+        "debug-socket-path" => Some((
+            "`debug-socket-path` gives profiles of the API server to whoever reaches the socket"
+                .into(),
+            "remove it".into(),
         )),
+        "service-node-port-range" => node_ports(value),
         "profiling" | "contention-profiling" | "service-account-lookup" => {
             let safe = if flag == "service-account-lookup" {
                 "true"

@@ -1,5 +1,6 @@
 //! `spec.kubelet`: fields of KubeletConfiguration that are not ours.
 
+use super::hardening::{self, Complaint};
 use crate::finding::Report;
 use crate::model::Kubelet;
 use crate::nearest::nearest;
@@ -172,7 +173,27 @@ pub(super) fn check(given: Option<&spec::Kubelet>, report: &mut Report) -> Kubel
             );
             continue;
         }
+        if let Some((what, next)) = undoes_hardening(key, value) {
+            report.error(&place, what, next);
+            continue;
+        }
         kubelet.config.insert(key.clone(), value.clone());
     }
     kubelet
+}
+
+/// Values of free fields that undo the hardening of the nodes.
+fn undoes_hardening(key: &str, value: &serde_json::Value) -> Option<Complaint> {
+    match (key, value) {
+        ("seccompDefault", value) if value.as_bool() != Some(true) => Some((
+            "without `seccompDefault` pods may use every system call".into(),
+            "remove it; a pod that needs more sets `seccompProfile` to Unconfined".into(),
+        )),
+        ("tlsMinVersion", value) => hardening::tls_version(value.as_str()?),
+        ("tlsCipherSuites", serde_json::Value::Array(all)) => {
+            let names: Vec<&str> = all.iter().filter_map(|one| one.as_str()).collect();
+            hardening::cipher_suites(&names.join(","))
+        }
+        _ => None,
+    }
 }
