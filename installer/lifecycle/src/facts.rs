@@ -43,8 +43,8 @@ pub struct Facts {
     pub listening: BTreeMap<u16, String>,
     /// Seconds since 1970 when the facts were gathered.
     pub clock: f64,
-    /// What the installer's clock showed when it asked for the facts and when it had them.
-    pub installer_clock: Option<[f64; 2]>,
+    /// What the installer's clock showed when it asked for the facts and when it had them, seconds since 1970.
+    pub installer_clock: [f64; 2],
     /// Addresses -> interface, prefix and MTU.
     pub addresses: BTreeMap<IpAddr, Interface>,
     /// Routes of IPv4 in all tables, but for those of single addresses of the host itself.
@@ -114,7 +114,7 @@ impl Default for Facts {
             swap: Vec::new(),
             listening: BTreeMap::new(),
             clock: 0.0,
-            installer_clock: None,
+            installer_clock: [0.0; 2],
             addresses: BTreeMap::new(),
             routes: Vec::new(),
             administrator: None,

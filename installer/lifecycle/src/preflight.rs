@@ -16,6 +16,7 @@ mod resources;
 mod services;
 mod sysctl;
 
+pub use clock::may_date;
 pub use occupied::peer_ports;
 pub use probes::{FORWARDING, PATH_MTU, REACHABILITY};
 pub use quorum::missing_majority;

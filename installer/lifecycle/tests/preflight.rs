@@ -31,7 +31,7 @@ fn good() -> AllFacts {
     let host = |name: &str, address: &str| {
         let interface = eth0();
         let facts = Facts {
-            installer_clock: Some([0.0, 0.2]),
+            installer_clock: [0.0, 0.2],
             hostname: name.into(),
             machine_id: format!("id-of-{name}"),
             addresses: [(address.parse().unwrap(), interface)].into(),

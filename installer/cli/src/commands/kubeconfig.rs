@@ -5,8 +5,9 @@ use crate::progress::{self, Output};
 use clap::builder::NonEmptyStringValueParser;
 use ingot_cluster::Cluster;
 use ingot_lifecycle::pki::{Authorities, Authority, CertificateRequest, Usage};
+use ingot_lifecycle::preflight::may_date;
 use ingot_lifecycle::sequence::{self, REACH};
-use ingot_lifecycle::{Failure, FailureKind, paths};
+use ingot_lifecycle::{Event, Failure, FailureKind, paths};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -47,18 +48,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     driver.events = progress::aside();
     super::runtime()?.block_on(async {
         sequence::run(&mut driver, REACH).await?;
-        let (node, authorities) = driver
+        let (node, (authorities, facts)) = driver
             .ask(async |session| {
                 let files = session.read_authority().await?.ok_or_else(|| {
                     Failure::machine(
                         "it has no certificate authority yet; run `ingot bootstrap` first",
                     )
                 })?;
-                Authorities::from_files(files)
-                    .map_err(|error| Failure::new(FailureKind::Machine, &error))
+                let authorities = Authorities::from_files(files)
+                    .map_err(|error| Failure::new(FailureKind::Machine, &error))?;
+                Ok((authorities, session.facts(false).await?))
             })
             .await
             .map_err(|said| said.failure("no control plane gives the certificate authority"))?;
+        if let Some(message) = may_date(&facts).map_err(|failure| failure.on(&node))? {
+            let node = Some(node.clone());
+            driver.tell(Event::Warning { node, message });
+        }
         let request = CertificateRequest {
             path: "kubeconfig".into(),
             authority: Authority::Cluster,

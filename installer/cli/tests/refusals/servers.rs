@@ -4,22 +4,32 @@ use super::site::Site;
 use super::{BUNDLE, with};
 use ingot_bundle::Digest;
 use ingot_lifecycle::agent::protocol::Reply;
+use ingot_lifecycle::facts::Facts;
 use ingot_lifecycle::pki::Authorities;
 use ingot_transport::testing::{Algorithm, Answer, SshServer};
 use std::process::Output;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A server whose agent says this to whatever it is asked.
 fn server(reply: &Reply) -> SshServer {
-    let json = serde_json::to_vec(reply).unwrap();
-    let mut frame = u32::try_from(json.len()).unwrap().to_be_bytes().to_vec();
-    frame.extend_from_slice(&json);
+    server_of(std::slice::from_ref(reply))
+}
+
+/// A server whose agent says one after the other, whatever it is asked.
+fn server_of(replies: &[Reply]) -> SshServer {
+    let mut frames = Vec::new();
+    for reply in replies {
+        let json = serde_json::to_vec(reply).unwrap();
+        frames.extend_from_slice(&u32::try_from(json.len()).unwrap().to_be_bytes());
+        frames.extend_from_slice(&json);
+    }
     let program = std::fs::read(env!("CARGO_BIN_EXE_ingot")).unwrap();
     let digest = Digest::of(&program).hex();
     SshServer::start(&[Algorithm::Ed25519], move |command| match command {
         "id -u" => Answer::well("0\n"),
         look if look.starts_with("sha256sum") => Answer::well(format!("{digest}\n")),
         _ => Answer {
-            stdout: frame.clone(),
+            stdout: frames.clone(),
             status: None,
         },
     })
@@ -97,14 +107,42 @@ fn control_planes_without_an_authority_are_all_named() {
     site.refuses("no-authority", 3, &words(&["kubeconfig"]));
 }
 
+/// A control plane with these authorities, whose clock is that many seconds ahead of the one of this machine.
+fn with_authority(authorities: &Authorities, ahead: f64) -> SshServer {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let facts = Facts {
+        clock: now.as_secs_f64() + ahead,
+        ..Facts::default()
+    };
+    server_of(&[
+        Reply::Authority {
+            authority: Some(authorities.files()),
+        },
+        Reply::Facts {
+            facts: Box::new(facts),
+        },
+    ])
+}
+
+#[test]
+fn a_kubeconfig_is_not_made_by_a_clock_that_the_control_plane_does_not_share() {
+    let authorities = Authorities::generate().unwrap();
+    let site = site(&[with_authority(&authorities, -86_400.0)]);
+    let answer = site.ingot(&words(&["kubeconfig"])).output().unwrap();
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert_eq!(answer.status.code(), Some(3), "{said}");
+    assert!(answer.stdout.is_empty());
+    for words in ["[clock] the clock of this machine", "ahead of the host"] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 #[test]
 fn a_kubeconfig_comes_from_whichever_control_plane_can_and_for_any_name() {
     let authorities = Authorities::generate().unwrap();
     let site = site(&[
         server(&Reply::Authority { authority: None }),
-        server(&Reply::Authority {
-            authority: Some(authorities.files()),
-        }),
+        with_authority(&authorities, 0.0),
         server(&Reply::Authority { authority: None }),
     ]);
     let ask = |output: &str| -> Output {

@@ -11,12 +11,19 @@ use futures::FutureExt;
 use ingot_engine::{Event, Report};
 use ingot_transport::{Exit, Host, Process, TransportError};
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 mod blobs;
 mod cluster;
 mod membership;
 mod pod_path;
 mod program;
+
+/// Seconds since 1970, by the clock of this machine.
+fn clock() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
 
 /// A conversation with the agent of one host.
 pub struct Session {
@@ -100,13 +107,17 @@ impl Session {
         self.reply(events).await
     }
 
-    /// The host's facts.
+    /// The host's facts, and the clock of this machine beside that of the host.
     ///
     /// # Errors
     /// When the connection breaks.
     pub async fn facts(&mut self, measure_disk: bool) -> Result<Facts, Failure> {
+        let asked = clock();
         match self.ask(&Request::Facts { measure_disk }).await? {
-            Reply::Facts { facts } => Ok(*facts),
+            Reply::Facts { mut facts } => {
+                facts.installer_clock = [asked, clock()];
+                Ok(*facts)
+            }
             other => Err(unexpected(&other)),
         }
     }

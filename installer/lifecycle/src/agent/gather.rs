@@ -84,7 +84,8 @@ pub fn facts(measure_disk: bool) -> Facts {
         resolv_conf,
         name_servers,
         only_local_dns,
-        installer_clock: None,
+        // The installer's to fill in.
+        installer_clock: [0.0; 2],
         routes: routes.join().unwrap_or_default(),
         administrator: routes::administrator(),
         proxies: proxies.join().unwrap_or_default(),

@@ -2,7 +2,6 @@
 
 use crate::driver::Driver;
 use crate::error::Failure;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Runs the phase.
 ///
@@ -15,9 +14,7 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
             "facts",
             |_| true,
             async |machine| {
-                let asked = clock();
                 machine.facts = machine.session.facts(false).await?;
-                machine.facts.installer_clock = Some([asked, clock()]);
                 if machine.facts.membership.is_none() && machine.node.is_control_plane() {
                     progress.tell(machine.node.name.as_str(), "measure the disk", None);
                     machine.facts.fsync_p99_ms = machine.session.facts(true).await?.fsync_p99_ms;
@@ -27,10 +24,4 @@ pub async fn run(driver: &mut Driver) -> Result<(), Failure> {
         )
         .await;
     Ok(())
-}
-
-/// Seconds since 1970.
-fn clock() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
 }
