@@ -3,7 +3,7 @@
 //! No choices are made here. A resource whose requisite failed is left alone; everything else goes on.
 
 use crate::graph::Graph;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, JournalError};
 use crate::plan::{Action, Plan, Planned};
 use crate::resource::Kind;
 use crate::system::System;
@@ -91,6 +91,9 @@ pub enum ApplyError {
     /// The plan was made from other states than the graph.
     #[error("the plan does not belong to these states; make it anew")]
     Mismatch,
+    /// The journal cannot be written, so nothing may be changed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 enum Progress {
@@ -112,10 +115,11 @@ struct Run<'a> {
     shared_file: Mutex<()>,
 }
 
-/// Carries `plan` out; `events` is told each beginning and end of work.
+/// Carries `plan` out; `events` is told each beginning and end of work. Before that, it records what earlier changes
+/// left that were cut short.
 ///
 /// # Errors
-/// [`ApplyError::Mismatch`]. Failures of single resources are in the report.
+/// [`ApplyError`]. Failures of single resources are in the report.
 pub fn apply(
     system: &System,
     graph: &Graph,
@@ -132,6 +136,7 @@ pub fn apply(
     if !same {
         return Err(ApplyError::Mismatch);
     }
+    undo::record_cut_short(system, journal)?;
     let mut listeners = vec![Vec::new(); graph.nodes.len()];
     for node in &graph.nodes {
         for &watched in node.watch.iter().chain(&node.onchanges) {
@@ -300,13 +305,17 @@ impl Run<'_> {
         let undo = self
             .kind(index)
             .way_back(self.system, self.journal.saved())?;
-        self.journal.append(Entry::Begin {
+        let line = self.journal.append(Entry::Begin {
             resource: planned.id.clone(),
             target: planned.target.clone(),
             undo: undo.clone(),
             notify: self.listeners[index].clone(),
         })?;
-        self.kind(index).change(self.system)?;
+        if let Err(error) = self.kind(index).change(self.system) {
+            // The failure is what is told. What cannot be recorded now, the next application records.
+            let _ = undo::record_failed(self.system, self.journal, line, &undo);
+            return Err(error.into());
+        }
         let after = undo
             .iter()
             .map(|step| undo::observe(step, self.system, self.journal.saved()))

@@ -20,7 +20,7 @@ pub(crate) use forget::{Forgotten, file_of};
 pub use saved::Saved;
 
 /// The version of the format this program writes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,14 @@ pub enum Entry {
         /// For each step of the way back, what the change left where it leads; absent where it is not compared,
         /// and in journals of format 1.
         #[serde(default)]
+        after: Vec<Option<String>>,
+    },
+    /// The change begun at this line (from 0) failed or was cut short.
+    BrokenOff {
+        /// The line.
+        line: usize,
+        /// What it left where its way back leads, as for a completed change: at once where it failed; where the
+        /// program died, what the next application found.
         after: Vec<Option<String>>,
     },
     /// The resource has reacted to everything it was notified of.
@@ -202,11 +210,11 @@ impl Journal {
     }
 
     /// Appends an entry and brings it to disk. An entry that cannot be written whole, as on a full disk,
-    /// leaves no trace.
+    /// leaves no trace. Returns its line, from 0.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn append(&self, entry: Entry) -> Result<(), JournalError> {
+    pub fn append(&self, entry: Entry) -> Result<usize, JournalError> {
         let fail = |source| JournalError::Io {
             action: "write",
             path: self.path.clone(),
@@ -238,11 +246,9 @@ impl Journal {
         ) {
             tail.file.sync_data().map_err(fail)?;
         }
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(entry);
-        Ok(())
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.push(entry);
+        Ok(entries.len() - 1)
     }
 
     /// All entries so far.

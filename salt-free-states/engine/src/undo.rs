@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+mod broken_off;
 mod edited;
 mod subject;
 mod walk;
 
+pub(crate) use broken_off::{record_cut_short, record_failed};
 pub use edited::Kept;
 pub(crate) use edited::observe;
 use subject::Subjects;
@@ -134,7 +136,6 @@ pub fn undo_since(
     let entries = journal.entries();
     let undone = undone(&entries);
     let (observed, forgotten) = (observed(&entries), Forgotten::of(&entries));
-    let none = Vec::new();
     // What the last change of a file had left there, where the way back from it leads to an older change.
     let mut left: BTreeMap<&Path, Option<&str>> = BTreeMap::new();
     let mut report = Undone::default();
@@ -150,8 +151,8 @@ pub fn undo_since(
         else {
             continue;
         };
-        let after = observed.get(&line).copied().unwrap_or(&none);
-        let after = |index: usize| after.get(index).and_then(Option::as_deref);
+        let ended = observed.get(&line);
+        let after = |index: usize| ended.and_then(|ended| ended.after.get(index)?.as_deref());
         let skipped = |step| forgotten.path(step, line);
         for (index, step) in undo.iter().enumerate().rev() {
             if let Some(path) = skipped(step) {
@@ -199,20 +200,33 @@ pub(crate) fn undone(entries: &[Entry]) -> BTreeSet<usize> {
     entries.iter().filter_map(line).collect()
 }
 
-/// What each completed change had left on the host, by the line it began at.
-pub(crate) fn observed(entries: &[Entry]) -> BTreeMap<usize, &Vec<Option<String>>> {
+/// How a change ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended<'a> {
+    /// For each step of its way back, what it had left there.
+    pub after: &'a [Option<String>],
+    /// Whether it was completed; else it broke off.
+    pub complete: bool,
+}
+
+/// How each change ended of which that is known, by the line it began at.
+pub(crate) fn observed(entries: &[Entry]) -> BTreeMap<usize, Ended<'_>> {
     let mut begun: BTreeMap<&str, usize> = BTreeMap::new();
     let mut observed = BTreeMap::new();
     for (line, entry) in entries.iter().enumerate() {
-        match entry {
-            Entry::Begin { resource, .. } => _ = begun.insert(resource, line),
-            Entry::Done { resource, after } => {
-                if let Some(line) = begun.remove(resource.as_str()) {
-                    observed.insert(line, after);
-                }
+        let (line, after, complete) = match entry {
+            Entry::Begin { resource, .. } => {
+                begun.insert(resource, line);
+                continue;
             }
-            _ => {}
-        }
+            Entry::Done { resource, after } => match begun.remove(resource.as_str()) {
+                Some(line) => (line, after, true),
+                None => continue,
+            },
+            Entry::BrokenOff { line, after } => (*line, after, false),
+            _ => continue,
+        };
+        observed.insert(line, Ended { after, complete });
     }
     observed
 }

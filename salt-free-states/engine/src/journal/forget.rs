@@ -62,15 +62,16 @@ impl Journal {
             }
             for (index, step) in undo.iter().enumerate() {
                 let Some(path) = file_of(step) else { continue };
-                let complete = observed.get(&line).map(|after| after.get(index));
+                let ended = observed.get(&line);
+                let complete = ended.is_some_and(|ended| ended.complete);
                 // The same store has what our change had put there.
-                let left = complete.flatten().and_then(Option::as_deref);
+                let left = ended.and_then(|ended| ended.after.get(index)?.as_deref());
                 let left = left.and_then(|left| left.strip_prefix("file:"));
                 if let UndoStep::RestoreFile { saved, .. } = step {
                     if forgotten.path(step, line).is_some() {
                         unused.insert(saved.clone());
                         unused.extend(left.map(str::to_owned));
-                    } else if which(path) && complete.is_some() && ours.contains(path) {
+                    } else if which(path) && complete && ours.contains(path) {
                         old.insert(saved.clone());
                         unused.extend(left.map(str::to_owned));
                     } else {
@@ -84,7 +85,7 @@ impl Journal {
                     }
                 }
                 // Before a change that was cut short, it may have been the site's still.
-                if complete.is_some() {
+                if complete {
                     ours.insert(path.into());
                 }
             }

@@ -60,7 +60,7 @@ fn a_corrupt_line_and_a_newer_format_are_refused() {
         Journal::open(dir.path())
             .unwrap_err()
             .to_string()
-            .contains("has format 9, this program knows 3")
+            .contains("has format 9, this program knows 4")
     );
 }
 
@@ -98,13 +98,28 @@ fn journals_of_older_formats_are_read_and_say_from_where_on_they_are_newer() {
     for old in [
         include_str!("samples/format-1.jsonl"),
         include_str!("samples/format-2.jsonl"),
+        include_str!("samples/format-3.jsonl"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("journal.jsonl"), old).unwrap();
         let journal = Journal::open(dir.path()).unwrap();
         let entries = journal.entries();
         assert_eq!(entries.len(), old.lines().count() + 1);
-        assert_eq!(entries.last(), Some(&Entry::Header { version: 3 }));
+        assert_eq!(entries.last(), Some(&Entry::Header { version: 4 }));
         assert!(matches!(&entries[2], Entry::Done { .. }));
     }
+}
+
+#[test]
+fn a_journal_of_the_present_format_is_read_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = include_str!("samples/format-4.jsonl");
+    std::fs::write(dir.path().join("journal.jsonl"), text).unwrap();
+    let entries = Journal::open(dir.path()).unwrap().entries();
+    assert_eq!(entries.len(), text.lines().count());
+    let written: Vec<String> = entries
+        .iter()
+        .map(|entry| serde_json::to_string(entry).unwrap())
+        .collect();
+    assert_eq!(written, Vec::from_iter(text.lines()));
 }

@@ -61,17 +61,32 @@ pub(crate) fn observe(
     system: &System,
     saved: &Saved,
 ) -> Result<Option<String>, ResourceError> {
+    if let UndoStep::RestoreFile { path, .. } = step {
+        // Under its digest.
+        saved.keep(system, path)?;
+    }
+    present(step, system)
+}
+
+/// The same without keeping anything.
+fn present(step: &UndoStep, system: &System) -> Result<Option<String>, ResourceError> {
     match step {
-        UndoStep::RestoreFile { path, .. } => {
-            // Also keeps the content, under its digest.
-            saved.keep(system, path)?;
-            state(system, path).map(Some)
-        }
-        UndoStep::RemoveFile { path } | UndoStep::RestoreSymlink { path, .. } => {
-            state(system, path).map(Some)
-        }
+        UndoStep::RestoreFile { path, .. }
+        | UndoStep::RemoveFile { path }
+        | UndoStep::RestoreSymlink { path, .. } => state(system, path).map(Some),
         UndoStep::SetOwnership { path, .. } => Ok(ownership(system, path)),
         _ => Ok(None),
+    }
+}
+
+/// What lay where `step` leads back when the way back was recorded, in the same form.
+pub(super) fn before(step: &UndoStep) -> Option<String> {
+    match step {
+        UndoStep::RestoreFile { saved, .. } => Some(format!("file:{saved}")),
+        UndoStep::RemoveFile { .. } => Some("absent".into()),
+        UndoStep::RestoreSymlink { target, .. } => Some(format!("link:{}", target.display())),
+        UndoStep::SetOwnership { mode, uid, gid, .. } => Some(format!("{mode:04o} {uid} {gid}")),
+        _ => None,
     }
 }
 
@@ -107,7 +122,8 @@ fn ownership(system: &System, path: &Path) -> Option<String> {
 }
 
 /// Walks a step if the host is as our change had left it; else keeps what was changed since. `after` is what
-/// [`observe`] had found then: nothing for changes that were cut short, and for journals of old programs.
+/// [`observe`] had found then: nothing for changes that were cut short with no application since, and for journals
+/// of old programs.
 pub(super) fn walk_unless_edited(
     step: &UndoStep,
     after: Option<&str>,
@@ -118,6 +134,10 @@ pub(super) fn walk_unless_edited(
     let Some(after) = after else {
         return walk(step, system, saved);
     };
+    // A change that was cut short had not come to this, so what is there now is the site's alone.
+    if before(step).as_deref() == Some(after) && present(step, system)?.as_deref() != Some(after) {
+        return Ok(());
+    }
     let untouched = |path: &PathBuf| Kept {
         path: path.clone(),
         how: How::Untouched,

@@ -216,15 +216,14 @@ impl Bench {
         plan(&self.system, graph, Some(&self.journal)).unwrap()
     }
 
+    /// Applies; resources may fail.
+    pub fn try_apply(&self, graph: &Graph) -> Report {
+        let plan = self.plan(graph);
+        apply(&self.system, graph, &plan, &self.journal, &|_| {}).unwrap()
+    }
+
     pub fn apply(&self, graph: &Graph) -> Report {
-        let report = apply(
-            &self.system,
-            graph,
-            &self.plan(graph),
-            &self.journal,
-            &|_| {},
-        )
-        .unwrap();
+        let report = self.try_apply(graph);
         assert_eq!(report.failures(), []);
         report
     }

@@ -93,6 +93,10 @@ fn a_change_that_was_cut_short_keeps_what_it_needs() {
     bench.journal.forget(is_key).unwrap();
     assert!(!kept(&bench).contains(&"one".to_owned()));
     assert!(kept(&bench).contains(&"two".to_owned()));
+    // The next application records what is there now. That makes the change no complete one.
+    bench.apply(&bench.graph("  - id: other\n    directory: {path: /srv/other}\n"));
+    bench.journal.forget(is_key).unwrap();
+    assert_eq!(kept(&bench), ["two"]);
     undone(&bench);
     assert!(!bench.at("etc/a.key").exists());
 }

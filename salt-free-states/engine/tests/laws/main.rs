@@ -2,6 +2,7 @@
 //! any attribute is found and named, and undo puts back what was there.
 
 mod bench;
+mod broken_off;
 mod drift;
 mod edits;
 mod forgotten;
