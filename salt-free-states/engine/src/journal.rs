@@ -70,7 +70,7 @@ pub enum Entry {
         resource: String,
         /// What it manages.
         target: String,
-        /// The way back, to be walked from the last step to the first.
+        /// The way back, to be walked from the last step to the first; systemd reads its unit files at the end.
         undo: Vec<UndoStep>,
         /// Resources that have to react to this change.
         #[serde(default)]

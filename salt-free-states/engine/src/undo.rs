@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 mod broken_off;
 mod edited;
+mod order;
 mod subject;
 mod walk;
 
@@ -141,13 +142,13 @@ pub fn undo_since(
     let mut report = Undone::default();
     // An older state must not be put back before a newer one: tried again, the newer would win.
     let mut waiting = Subjects::default();
-    for (line, entry) in entries.iter().enumerate().skip(mark).rev() {
+    for line in order::changes(&entries, mark, &undone) {
         let Entry::Begin {
             target,
             undo,
             notify,
             ..
-        } = entry
+        } = &entries[line]
         else {
             continue;
         };
@@ -168,7 +169,7 @@ pub fn undo_since(
             continue;
         }
         progress(target);
-        let walked = undo.iter().enumerate().rev().try_for_each(|(index, step)| {
+        let walked = order::steps(undo).try_for_each(|(index, step)| {
             if skipped(step).is_some() {
                 return Ok(());
             }

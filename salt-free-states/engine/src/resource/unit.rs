@@ -42,7 +42,7 @@ impl Kind for Unit {
     }
 
     fn way_back(&self, system: &System, saved: &Saved) -> Result<Vec<UndoStep>, ResourceError> {
-        // Undone last to first: the file goes back, then systemd reads it.
+        // Wherever it stands, systemd reads the file once it is back.
         let mut steps = self.file().way_back(system, saved)?;
         steps.push(UndoStep::ReloadUnits);
         Ok(steps)

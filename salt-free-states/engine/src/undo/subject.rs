@@ -13,7 +13,7 @@ pub(super) struct Subjects {
 
 impl Subjects {
     /// Those of the steps of one change.
-    pub(super) fn of(steps: &[UndoStep]) -> Self {
+    pub(super) fn of<'a>(steps: impl IntoIterator<Item = &'a UndoStep>) -> Self {
         let mut all = Self::default();
         for step in steps {
             match step {
@@ -50,10 +50,12 @@ impl Subjects {
                 .iter()
                 .any(|two| one.starts_with(two) || two.starts_with(one))
         });
-        paths
-            || !self.names.is_disjoint(&other.names)
-            || self.unit_file_of(other)
-            || other.unit_file_of(self)
+        paths || self.same_name(other) || self.unit_file_of(other) || other.unit_file_of(self)
+    }
+
+    /// Whether both are about the same unit, setting or account.
+    pub(super) fn same_name(&self, other: &Self) -> bool {
+        !self.names.is_disjoint(&other.names)
     }
 
     fn unit_file_of(&self, other: &Self) -> bool {

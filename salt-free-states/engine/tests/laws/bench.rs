@@ -20,7 +20,39 @@ pub struct FakeHost {
     pub looks: AtomicUsize,
     /// The command of this number from now on, from 1, is refused; 0 for none.
     pub fail_after: AtomicUsize,
+    /// Unit files as systemd has read them last.
+    pub loaded: Mutex<BTreeMap<String, String>>,
+    /// The units that were started or restarted, and with which unit file.
+    pub started: Mutex<Vec<(String, Option<String>)>>,
     pub root: PathBuf,
+}
+
+impl FakeHost {
+    /// The unit files that are there now.
+    pub fn unit_files(&self) -> BTreeMap<String, String> {
+        let all = std::fs::read_dir(self.root.join("etc/systemd/system")).unwrap();
+        let content = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        all.map(|entry| entry.unwrap())
+            .map(|entry| {
+                (
+                    entry.file_name().into_string().unwrap(),
+                    content(entry.path()),
+                )
+            })
+            .collect()
+    }
+
+    /// What a unit that systemd does not know yet is read for.
+    fn start(&self, unit: &str) {
+        let mut loaded = self.loaded.lock().unwrap();
+        if !loaded.contains_key(unit)
+            && let Some(content) = self.unit_files().remove(unit)
+        {
+            loaded.insert(unit.to_owned(), content);
+        }
+        let with = (unit.to_owned(), loaded.get(unit).cloned());
+        self.started.lock().unwrap().push(with);
+    }
 }
 
 impl Commands for FakeHost {
@@ -47,6 +79,13 @@ impl Commands for FakeHost {
         let (enabled, active) = units.get(&unit).copied().unwrap_or_default();
         let mut stdout = String::new();
         let mut status = 0;
+        match (program, args.first().copied()) {
+            ("systemctl", Some("daemon-reload" | "enable" | "disable")) => {
+                *self.loaded.lock().unwrap() = self.unit_files();
+            }
+            ("systemctl", Some("start" | "restart")) => self.start(&unit),
+            _ => {}
+        }
         match (program, args.first().copied()) {
             ("systemctl", Some("show")) => {
                 self.looks.fetch_add(1, Ordering::Relaxed);
@@ -274,6 +313,12 @@ impl Bench {
             self.snapshot(),
             before,
             "undo left something of {resources}"
+        );
+        let loaded = self.host.loaded.lock().unwrap().clone();
+        let files = self.host.unit_files();
+        assert!(
+            loaded.is_empty() || loaded == files,
+            "systemd has other units than are there: {loaded:?}"
         );
         for (unit, state) in self
             .host

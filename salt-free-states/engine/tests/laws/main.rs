@@ -12,3 +12,4 @@ mod reactions;
 mod refusals;
 #[path = "../tools/mod.rs"]
 mod tools;
+mod units;
