@@ -95,7 +95,7 @@ fn an_edited_file_of_ours_goes_and_its_content_stays_beside() {
 #[test]
 fn an_undo_that_fails_at_any_command_ends_right_when_it_is_run_again() {
     let resources = "  - id: user
-    user: {name: svc, group: nogroup}
+    user: {name: svc, group: nogroup, shell: /bin/true}
   - id: conf
     file: {path: /etc/conf, content: one}
     require: [user]
@@ -113,8 +113,12 @@ fn an_undo_that_fails_at_any_command_ends_right_when_it_is_run_again() {
         let bench = Bench::new();
         let before = bench.snapshot();
         bench.apply(&bench.graph(resources));
-        // A second change of the same file: the older state must not win over the newer, nor the other way.
-        let second = resources.replace("content: one", "content: two");
+        // A second change of the same account and files, with commands that can fail on the way back from it: the
+        // older state must not be put back before the newer, which would win when it is tried again.
+        let second = resources
+            .replace("content: one", "content: two")
+            .replace("[Service]", "[Unit]")
+            .replace("/bin/true", "/bin/false");
         bench.apply(&bench.graph(&second));
         bench.host.fail_after.store(fail_at, Ordering::Relaxed);
         let first = undo(&bench.system, &bench.journal, &|_| {}).unwrap();
@@ -128,6 +132,8 @@ fn an_undo_that_fails_at_any_command_ends_right_when_it_is_run_again() {
         );
         let again = undo(&bench.system, &bench.journal, &|_| {}).unwrap();
         assert!(again.failures.is_empty(), "{fail_at}: {:?}", again.failures);
+        let kept = [first.kept, again.kept].concat();
+        assert_eq!(kept, [], "nobody else changed anything: {fail_at}");
         assert_eq!(bench.snapshot(), before, "a failure at command {fail_at}");
         if !reached {
             assert!(failed > 3, "only {failed} of {fail_at} commands failed");
