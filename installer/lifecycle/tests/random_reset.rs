@@ -1,6 +1,7 @@
 //! A reset of hosts that look like anything: random trees with mounts, bind mounts, links, hard links,
 //! immutable and busy files. Whatever is outside of our directories, or was mounted into them, is afterwards
-//! byte for byte what it was.
+//! byte for byte what it was, and what is mounted outside is mounted still. As long as something of our own
+//! directory stays, so do the records in it.
 //!
 //! Needs root: it runs in a mount namespace of its own. `INGOT_RANDOM_TREES` sets how many trees.
 
@@ -31,6 +32,9 @@ const OURS: [&str; 10] = [
     "run/containerd/io.containerd.runtime.v2.task",
     "var/lib/ingot",
 ];
+
+/// Tells whose node the host is.
+const RECORD: &str = "var/lib/ingot/prepared.json";
 
 fn none() -> Option<&'static str> {
     None
@@ -148,6 +152,12 @@ impl Site {
         trees
     }
 
+    /// What is mounted outside, also through a link of the site's.
+    fn mounted_outside(&self) -> Vec<Mount> {
+        let table = MountTable::of_this_process().unwrap();
+        table.below(&self.outside).cloned().collect()
+    }
+
     fn end(mut self) {
         self.busy.clear();
         // Also those whose place was named through a link.
@@ -223,6 +233,7 @@ fn one(seed: u64) {
     let base = tempfile::tempdir().unwrap();
     let base = fs::canonicalize(base.path()).unwrap();
     let mut site = Site::new(seed, &base);
+    fs::write(site.host.join(RECORD), "{}").unwrap();
     // Some of our own directories are links of the site's, or whole disks.
     if site.chance(15) {
         let ours = site.host.join(
@@ -244,8 +255,9 @@ fn one(seed: u64) {
         site.grow();
     }
     let theirs = site.theirs();
+    let mounted = site.mounted_outside();
     let before: Vec<_> = theirs.iter().map(Tree::content).collect();
-    let unmounted = files::unmount_workloads(&site.host);
+    let unmounted = files::unmount_workloads(&site.host, &Prepared::default());
     let left = files::delete(&site.host, &Prepared::default());
     let home = files::delete_home(&site.host, &Prepared::default());
     for (tree, before) in theirs.iter().zip(before) {
@@ -257,6 +269,11 @@ fn one(seed: u64) {
         );
     }
     drop(theirs);
+    assert_eq!(
+        site.mounted_outside(),
+        mounted,
+        "seed {seed}: mounts outside"
+    );
     // Whatever stays of ours has a reason that is named.
     let named = |path: &Path| {
         left.iter()
@@ -277,6 +294,11 @@ fn one(seed: u64) {
             "seed {seed}: {} holds something",
             path.display()
         );
+    }
+    let record = site.host.join(RECORD);
+    let table = MountTable::of_this_process().unwrap();
+    if table.at(record.parent().unwrap()).is_none() {
+        assert_eq!(record.exists(), !home.is_empty(), "seed {seed}: {home:?}");
     }
     site.end();
     // What the test made goes with the same care.

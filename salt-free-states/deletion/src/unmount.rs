@@ -6,8 +6,8 @@ use nix::mount::{MntFlags, umount2};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Unmounts everything that is mounted strictly below one of `directories`, found by their names and by
-/// what symbolic links in them resolve to. Returns what stays mounted, with the reason.
+/// Unmounts everything that is mounted strictly below one of `directories`. Links on the way to one are the
+/// system's layout and are resolved; one in its place is not followed. Returns what stays mounted, with the reason.
 ///
 /// A mount in use is detached: its last user can go on, and the directory is free.
 ///
@@ -24,12 +24,13 @@ pub fn unmount_below(directories: &[PathBuf]) -> io::Result<Vec<Left>> {
     Ok(left)
 }
 
-/// The directories as the kernel names them in its list.
+/// The directories as the kernel names them in its list; without those that are links or not there.
 fn resolved(directories: &[PathBuf]) -> Vec<PathBuf> {
-    directories
-        .iter()
-        .filter_map(|path| std::fs::canonicalize(path).ok())
-        .collect()
+    let resolve = |path: &PathBuf| {
+        let real = std::fs::symlink_metadata(path).ok()?.is_dir();
+        real.then(|| std::fs::canonicalize(path).ok())?
+    };
+    directories.iter().filter_map(resolve).collect()
 }
 
 /// What is to be unmounted, in order: the deepest first; of several at one place, the last one mounted.
@@ -62,5 +63,16 @@ mod tests {
         let found = selected(&MountTable::parse(text), &[PathBuf::from("/k/pods")]);
         let found: Vec<_> = found.iter().map(|mount| mount.source.as_str()).collect();
         assert_eq!(found, ["/dev/b", "/dev/e", "/dev/a"]);
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_directory_is_not_followed_and_one_on_the_way_is() {
+        let base = tempfile::tempdir().unwrap();
+        let at = |path: &str| base.path().join(path);
+        std::fs::create_dir_all(at("data/pods")).unwrap();
+        std::os::unix::fs::symlink(at("data"), at("kubelet")).unwrap();
+        let real = std::fs::canonicalize(at("data/pods")).unwrap();
+        assert_eq!(resolved(&[at("kubelet/pods")]), [real]);
+        assert!(resolved(&[at("kubelet"), at("absent")]).is_empty());
     }
 }

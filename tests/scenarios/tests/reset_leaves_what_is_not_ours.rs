@@ -86,6 +86,42 @@ fn hosts_of_others_are_refused_before_anything_is_touched() {
     let Some(stage) = Stage::take() else { return };
     let cluster = Cluster::bare(&stage, "others", ALONE);
     let host = cluster.host("alone");
+
+    // Directories of these names that are empty say nothing; what others have beside them is theirs all the same.
+    let cgroup = "for d in /sys/fs/cgroup/unified /sys/fs/cgroup/systemd /sys/fs/cgroup; do [ -e $d/cgroup.procs ] && break; done";
+    let beside =
+        "/run/containerd/io.containerd.runtime.v2.task /var/lib/cni/networks/podman/10.88.0.2";
+    shell(
+        &host,
+        &format!(
+            "mkdir -p /var/lib/etcd /var/lib/kubelet /var/lib/containerd /var/log/pods /var/log/containers && \
+             for f in {beside}; do mkdir -p $(dirname $f) && echo theirs > $f; done && {cgroup} && mkdir -p $d/kubepods && \
+             {{ setsid sleep infinity </dev/null >/dev/null 2>&1 & }} && echo $! > /run/theirs.pid && \
+             echo $! > $d/kubepods/cgroup.procs",
+        ),
+    );
+    // A reset that is repeated ends as well.
+    for _ in 0..2 {
+        let told = cluster
+            .ingot(&["node", "reset", "alone", "--yes"])
+            .succeeded()
+            .transcript();
+        assert!(told.contains("nothing was to be taken back"), "{told}");
+        assert_eq!(shell(&host, &format!("cat {beside}")), "theirs\ntheirs");
+        let process = shell(
+            &host,
+            "kill -0 $(cat /run/theirs.pid) && cat /proc/$(cat /run/theirs.pid)/cgroup",
+        );
+        assert!(process.contains("kubepods"), "{process}");
+    }
+    assert_eq!(shell(&host, "ls -d /var/lib/ingot || true"), "");
+    shell(
+        &host,
+        &format!(
+            "kill $(cat /run/theirs.pid) && rm -r /run/theirs.pid /run/containerd /var/lib/cni; {cgroup}; rmdir $d/kubepods || true"
+        ),
+    );
+
     let files = "/var/lib/etcd/member/wal /var/lib/kubelet/pods/data /var/lib/containerd/image";
     shell(
         &host,

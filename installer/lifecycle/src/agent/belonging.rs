@@ -19,6 +19,13 @@ pub struct Belonging {
     pub occupied: Vec<String>,
 }
 
+impl Belonging {
+    /// Whether nothing tells that this program ever changed the host: what runs and lies on it is then none of ours.
+    pub fn is_bare(&self) -> bool {
+        self.node.is_none() && !self.journal
+    }
+}
+
 /// Whether a host may be reset as the node of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -55,7 +62,7 @@ pub fn judge(cluster: &str, node: &str, found: &Belonging) -> Verdict {
         Some((_, other)) if other != node => format!(
             "this host is the node `{other}` of this cluster, not `{node}`; nothing was touched. Check its address in cluster.yaml, or reset `{other}`"
         ),
-        None if !found.journal && !found.occupied.is_empty() => format!(
+        None if found.is_bare() && !found.occupied.is_empty() => format!(
             "this host was not installed by this program (it has no journal in {}), and {} hold data of something else; nothing was touched. Check its address in cluster.yaml",
             paths::JOURNAL,
             found.occupied.join(", ")
@@ -69,13 +76,23 @@ pub fn judge(cluster: &str, node: &str, found: &Belonging) -> Verdict {
 mod tests {
     use super::*;
 
-    fn verdict(node: Option<(&str, &str)>, journal: bool, occupied: &[&str]) -> Verdict {
-        let found = Belonging {
+    fn belonging(node: Option<(&str, &str)>, journal: bool, occupied: &[&str]) -> Belonging {
+        Belonging {
             node: node.map(|(cluster, node)| (cluster.into(), node.into())),
             journal,
             occupied: occupied.iter().map(ToString::to_string).collect(),
-        };
-        judge("site", "worker-1", &found)
+        }
+    }
+
+    fn verdict(node: Option<(&str, &str)>, journal: bool, occupied: &[&str]) -> Verdict {
+        judge("site", "worker-1", &belonging(node, journal, occupied))
+    }
+
+    #[test]
+    fn a_record_or_a_journal_makes_a_host_one_of_ours() {
+        assert!(belonging(None, false, &[]).is_bare());
+        assert!(!belonging(None, true, &[]).is_bare());
+        assert!(!belonging(Some(("site", "worker-1")), false, &[]).is_bare());
     }
 
     #[test]

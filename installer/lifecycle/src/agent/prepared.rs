@@ -81,6 +81,21 @@ impl Prepared {
         }
     }
 
+    /// What the site has prepared on a host that was not changed yet; for no node.
+    ///
+    /// # Errors
+    /// In words, when the list of mounts cannot be read.
+    pub fn of_now(root: &Path) -> Result<Self, String> {
+        let links = files::links(root);
+        let table = MountTable::of_this_process()
+            .map_err(|error| format!("cannot read the list of mounts: {error}"))?;
+        Ok(Self {
+            mounts: mounted(&table, &links),
+            links,
+            ..Self::default()
+        })
+    }
+
     /// Writes the record for a node, if there is none yet.
     ///
     /// # Errors
@@ -89,20 +104,17 @@ impl Prepared {
         if Self::read()?.is_some() {
             return Ok(());
         }
-        let mut record = Self {
+        // A host that was changed by a program that kept no record: what is there now may have come later.
+        let found = match Path::new(paths::JOURNAL).exists() {
+            true => Self::default(),
+            false => Self::of_now(Path::new("/"))?,
+        };
+        let record = Self {
             format_version: VERSION,
             cluster: cluster.into(),
             node: node.into(),
-            mounts: Vec::new(),
-            links: Vec::new(),
+            ..found
         };
-        // A host that was changed by a program that kept no record: what is there now may have come later.
-        if !Path::new(paths::JOURNAL).exists() {
-            record.links = files::links(Path::new("/"));
-            let table = MountTable::of_this_process()
-                .map_err(|error| format!("cannot read the list of mounts: {error}"))?;
-            record.mounts = mounted(&table, &record.links);
-        }
         let json = serde_json::to_vec_pretty(&record).map_err(|error| error.to_string())?;
         let at = Path::new(paths::PREPARED);
         if let Some(parent) = at.parent() {

@@ -37,7 +37,7 @@ const TABLES: [(nftables::Family, &str); 7] = [
 pub struct Outcome {
     /// What could not be taken back, in words. A reset that is run again tries it again.
     pub problems: Vec<String>,
-    /// What the site changed after us and therefore keeps, in words.
+    /// What the site changed after us and therefore keeps, or that there was nothing to take back, in words.
     pub kept: Vec<String>,
 }
 
@@ -51,11 +51,14 @@ pub fn reset(cluster: &str, node: &str, extent: &Extent) -> Result<Outcome, Stri
     if let Verdict::Refused(reason) = belonging::judge(cluster, node, &found) {
         return Err(reason);
     }
+    if found.is_bare() {
+        return bare(Path::new("/"));
+    }
     let prepared = Prepared::read()?.unwrap_or_default();
     let system = System::this_host(Arc::new(super::blobs::BlobStore::of_host()));
     let mut outcome = Outcome::default();
     leave::cluster(node, extent)?;
-    stop(&system, &mut outcome.problems);
+    stop(&system, &prepared, &mut outcome.problems);
     // What undo and deletion both meet is named once.
     let mut left = BTreeSet::new();
     match ingot_engine::Journal::open(Path::new(paths::JOURNAL)) {
@@ -89,8 +92,35 @@ pub fn reset(cluster: &str, node: &str, extent: &Extent) -> Result<Outcome, Stri
     Ok(outcome)
 }
 
+/// Takes back what a connection alone leaves: the installer's program and its lease. No record and no journal says
+/// that anything else was ever ours; what runs, is mounted or lies at the places of containerd, of CNI plugins or of
+/// Kubernetes belongs to others, whatever it is named.
+///
+/// # Errors
+/// When the list of mounts cannot be read.
+fn bare(root: &Path) -> Result<Outcome, String> {
+    let mut outcome = Outcome::default();
+    if files::home_holds_others(root) {
+        outcome.kept.push(format!(
+            "{} holds something that no installation of this host put there; it was left as it is. Look at it, and remove it if it is not needed",
+            paths::HOME
+        ));
+    } else {
+        // As it is found: a link or a disk of the site's stays.
+        let left = files::delete_home(root, &Prepared::of_now(root)?);
+        outcome
+            .problems
+            .extend(left.iter().map(ToString::to_string));
+    }
+    outcome.kept.push(format!(
+        "nothing was to be taken back: this host has no record of an installation and no journal in {}; nothing on it was stopped or deleted",
+        paths::JOURNAL
+    ));
+    Ok(outcome)
+}
+
 /// Stops what runs and takes down what it made in the kernel.
-fn stop(system: &System, problems: &mut Vec<String>) {
+fn stop(system: &System, prepared: &Prepared, problems: &mut Vec<String>) {
     let run = |program: &str, args: &[&str]| {
         system
             .commands
@@ -115,7 +145,7 @@ fn stop(system: &System, problems: &mut Vec<String>) {
     if let Err(left) = workloads::kill_all() {
         problems.push(format!("these processes of workloads do not end: {left}"));
     }
-    problems.extend(files::unmount_workloads(Path::new("/")));
+    problems.extend(files::unmount_workloads(Path::new("/"), prepared));
     for link in LINKS {
         if Path::new("/sys/class/net").join(link).exists() && !run("ip", &["link", "delete", link])
         {
@@ -146,4 +176,40 @@ fn remove_cgroups() {
         }
     }
     descend(Path::new("/sys/fs/cgroup"), false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn of_a_host_without_record_and_journal_only_our_own_directory_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        let theirs = [
+            "run/containerd/io.containerd.x",
+            "var/lib/cni/networks/podman",
+            "var/log/pods/a",
+        ];
+        for path in theirs
+            .iter()
+            .chain(&["var/lib/ingot/bin/ingot", "var/lib/ingot/lease"])
+        {
+            fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+            fs::write(at(path), "").unwrap();
+        }
+        for _ in 0..2 {
+            let outcome = bare(root.path()).unwrap();
+            assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+            assert!(outcome.kept[0].starts_with("nothing was to be taken back"));
+            assert!(!at("var/lib/ingot").exists());
+            assert!(theirs.iter().all(|path| at(path).exists()));
+        }
+        // What somebody else keeps there stays, and is told.
+        fs::create_dir_all(at("var/lib/ingot/states-journal")).unwrap();
+        let outcome = bare(root.path()).unwrap();
+        assert_eq!(outcome.kept.len(), 2, "{:?}", outcome.kept);
+        assert!(at("var/lib/ingot/states-journal").exists());
+    }
 }

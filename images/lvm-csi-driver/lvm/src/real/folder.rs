@@ -54,6 +54,11 @@ impl Folder {
         Self(path.into())
     }
 
+    /// The path of a file in it, to be told.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// Opens it, and makes it where it is missing.
     pub fn make(&self) -> Result<Open, LvmError> {
         match mkdir(&self.0, Mode::from_bits_truncate(0o700)) {

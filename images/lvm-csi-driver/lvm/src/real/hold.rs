@@ -9,8 +9,14 @@ use super::folder::{Folder, Record};
 use crate::error::LvmError;
 use ingot_volume_brain::VgName;
 use nix::fcntl::OFlag;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long programs of a former release are waited for. Below the deadline of a command, so that the reason is told.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked whether they have ended.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The hold on one group; taken with its first command.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub(super) struct Hold {
     folder: Folder,
     /// A predecessor of a former release has its lock there.
     former: Folder,
+    patience: Duration,
     lock: Mutex<Option<File>>,
 }
 
@@ -28,6 +35,7 @@ impl Hold {
             group: vg.to_string(),
             folder: Folder::present(),
             former: Folder::former(),
+            patience: PATIENCE,
             lock: Mutex::default(),
         }
     }
@@ -71,11 +79,30 @@ impl Hold {
         let Ok(Some(file)) = open.file(name, OFlag::O_RDONLY) else {
             return Ok(());
         };
-        // No agent of that release starts any more, so it need not be held.
-        file.lock().map_err(|error| LvmError::Failed {
-            command: format!("lock the {name} of a former release"),
-            reason: error.to_string(),
-        })
+        let failed = |reason: String| LvmError::Failed {
+            command: format!(
+                "lock {} of a former release",
+                self.former.file(name).display()
+            ),
+            reason,
+        };
+        let end = Instant::now() + self.patience;
+        loop {
+            match file.try_lock() {
+                // No agent of that release starts any more, so it need not be held.
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(failed(error.to_string())),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(LOOK),
+                // In that release every user could open the file, and who has it open can lock it for ever.
+                Err(TryLockError::WouldBlock) => {
+                    return Err(failed(format!(
+                        "another process has held it for {} s; it is tried again with the next command. Look who it \
+                         is with `lslocks`: a command of LVM ends by itself, any other process may be ended",
+                        self.patience.as_secs()
+                    )));
+                }
+            }
+        }
     }
 }
 
@@ -90,6 +117,7 @@ mod tests {
             group: "vg".into(),
             folder: Folder::at(&base.join("ingot")),
             former: Folder::at(&base.join("lock")),
+            patience: Duration::from_secs(3600),
             lock: Mutex::default(),
         }
     }
@@ -141,6 +169,21 @@ mod tests {
         drop(former);
         hear.recv().expect("taken").expect("held");
         waiting.join().expect("no panic").expect("heard");
+    }
+
+    #[test]
+    fn a_lock_of_a_former_release_that_is_never_free_is_told_and_tried_again() {
+        let base = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(base.path().join("lock")).expect("made");
+        let former = File::create(base.path().join("lock/vg.lock")).expect("made");
+        former.lock().expect("locked");
+        let mut next = hold(base.path());
+        next.patience = Duration::ZERO;
+        let told = next.share().expect_err("held by another").to_string();
+        assert!(told.contains("lock/vg.lock of a former release"), "{told}");
+        assert!(told.contains("another process has held it"), "{told}");
+        drop(former);
+        next.share().expect("free now");
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub fn directories() -> Vec<PathBuf> {
 /// What an installer puts into our own directory before it changes the host.
 const BEFORE_CHANGES: [&str; 3] = ["bin", "blobs", "lease"];
 
+/// What in our own directory tells whose node a host is, and what is to be taken back.
+const RECORDS: [&str; 3] = ["journal", "membership.json", "prepared.json"];
+
 /// Links in place of directories of ours that lead to directories which hold nothing of others.
 pub fn links(root: &Path) -> Vec<PreparedLink> {
     let none: &[&str] = &[];
@@ -112,34 +115,44 @@ fn holds_other_than(directory: &Path, known: &[&str]) -> bool {
         .is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|entry| other(&entry.file_name()))))
 }
 
-/// Unmounts what pods used, the deepest first; what stays mounted is returned in words.
-pub fn unmount_workloads(root: &Path) -> Vec<String> {
+/// Directories below which everything was mounted by workloads. A link leads to one only where it was there before
+/// us: what is mounted where a later one leads to is the site's.
+fn mounted_by_workloads(root: &Path, prepared: &Prepared) -> Vec<PathBuf> {
     let mut directories = Vec::new();
     for (directory, prefixes) in MOUNTED_BY_WORKLOADS {
-        let entries = std::fs::read_dir(root.join(directory))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let ours = entries.filter(|entry| {
+        let directory = root.join(place(root, Path::new(directory), prepared));
+        let ours = entries_of(&directory).into_iter().filter(|entry| {
             let name = entry.file_name();
-            prefixes
-                .iter()
-                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            let name = name.to_string_lossy();
+            let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            !link && prefixes.iter().any(|prefix| name.starts_with(prefix))
         });
         directories.extend(ours.map(|entry| entry.path()));
     }
-    let mut problems = match unmount_below(&directories) {
+    directories
+}
+
+/// The entries of a directory; none, if it is a link.
+fn entries_of(directory: &Path) -> Vec<std::fs::DirEntry> {
+    let real = std::fs::symlink_metadata(directory).is_ok_and(|meta| meta.is_dir());
+    let all = real.then(|| std::fs::read_dir(directory).ok()).flatten();
+    all.into_iter().flatten().flatten().collect()
+}
+
+/// Unmounts what pods used, the deepest first; what stays mounted is returned in words.
+pub fn unmount_workloads(root: &Path, prepared: &Prepared) -> Vec<String> {
+    let mut problems = match unmount_below(&mounted_by_workloads(root, prepared)) {
         Ok(left) => left
             .iter()
             .map(|left| format!("cannot unmount {left}"))
             .collect(),
         Err(error) => vec![format!("cannot read the list of mounts: {error}")],
     };
-    let namespaces = std::fs::read_dir(root.join(NAMESPACES))
+    let of_pods =
+        |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("cni-");
+    for entry in entries_of(&root.join(NAMESPACES))
         .into_iter()
-        .flatten()
-        .flatten();
-    for entry in namespaces.filter(|entry| entry.file_name().to_string_lossy().starts_with("cni-"))
+        .filter(of_pods)
     {
         let flags = nix::mount::MntFlags::MNT_DETACH | nix::mount::MntFlags::UMOUNT_NOFOLLOW;
         // A namespace of a pod that is gone is a plain file.
@@ -168,11 +181,24 @@ pub fn delete(root: &Path, prepared: &Prepared) -> Vec<Left> {
     left
 }
 
-/// Deletes our own directory, the last of all; returns what stays.
+/// Whether our own directory holds something else than what an installer puts there before it changes the host.
+pub fn home_holds_others(root: &Path) -> bool {
+    let home = Path::new(paths::HOME.trim_start_matches('/'));
+    holds_other_than(&root.join(home), &BEFORE_CHANGES)
+}
+
+/// Deletes our own directory, the last of all; returns what stays. As long as something stays, so do the records
+/// that tell whose node the host is: the next reset goes on by them.
 pub fn delete_home(root: &Path, prepared: &Prepared) -> Vec<Left> {
     let home = Path::new(paths::HOME.trim_start_matches('/'));
     let place = place(root, home, prepared);
-    match at(root, &place, prepared) {
+    let at = at(root, &place, prepared);
+    let spared: Vec<&str> = OF_FILE_SYSTEMS.into_iter().chain(RECORDS).collect();
+    let left = delete_in(&root.join(&place), &at, &spared).left;
+    if !left.is_empty() {
+        return left;
+    }
+    match at {
         Root::Keep if place == home && leads_to(root, home).is_none() => {
             delete_tree(&root.join(home)).left
         }

@@ -114,3 +114,17 @@ fn our_own_directory_may_be_a_link_too() {
     assert_eq!(delete_home(root.path(), &Prepared::default()).len(), 1);
     assert_eq!(entries(&root.path().join("data/ingot")), ["other"]);
 }
+
+#[test]
+fn what_is_mounted_where_a_later_link_leads_to_is_not_the_workloads() {
+    let root = host();
+    let prepared = prepared(&root);
+    fill(&root);
+    let mounts = |prepared: &Prepared| mounted_by_workloads(root.path(), prepared);
+    let pods = root.path().join("data/kubelet/pods");
+    assert_eq!(mounts(&prepared), std::slice::from_ref(&pods));
+    assert!(mounts(&Prepared::default()).is_empty());
+    fs::rename(&pods, root.path().join("data/pods")).unwrap();
+    link(&root, "data/pods", "data/kubelet/pods");
+    assert!(mounts(&prepared).is_empty());
+}
