@@ -48,7 +48,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Starts both and waits for their sockets.
+    /// Starts both and waits until they answer and the controller knows the agent's pools.
     pub async fn start() -> Self {
         Self::over(Objects::Directory).await
     }
@@ -70,9 +70,8 @@ impl Processes {
             agent,
             controller,
         };
-        for socket in [processes.node_socket(), processes.controller_socket()] {
-            answer(&socket).await;
-        }
+        answer(&processes.node_socket()).await;
+        pools_are_told(answer(&processes.controller_socket()).await).await;
         processes
     }
 
@@ -142,6 +141,31 @@ async fn answer(socket: &Path) -> Channel {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("nobody answers on {}", socket.display());
+}
+
+/// Waits until the controller has room in all pools: the agent tells of them once it has made them, after its
+/// socket is there.
+async fn pools_are_told(channel: Channel) {
+    let mut client = ControllerClient::new(channel);
+    for pool in ["thin", "thick"] {
+        let mut last = None;
+        for _ in 0..6000 {
+            let request = v1::GetCapacityRequest {
+                parameters: [("pool".to_owned(), pool.to_owned())].into(),
+                ..v1::GetCapacityRequest::default()
+            };
+            let answer = client.get_capacity(request).await;
+            last = Some(answer.map(|answer| answer.into_inner().available_capacity));
+            if matches!(last, Some(Ok(room)) if room > 0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(
+            matches!(last, Some(Ok(room)) if room > 0),
+            "the controller has no room in {pool}: {last:?}"
+        );
+    }
 }
 
 async fn create_until_made(channel: Channel, name: String) -> v1::Volume {
