@@ -146,9 +146,10 @@ fn stop(system: &System, prepared: &Prepared, problems: &mut Vec<String>) {
         problems.push(format!("these processes of workloads do not end: {left}"));
     }
     problems.extend(files::unmount_workloads(Path::new("/"), prepared));
-    for link in LINKS {
-        if Path::new("/sys/class/net").join(link).exists() && !run("ip", &["link", "delete", link])
-        {
+    let there = |link: &str| Path::new("/sys/class/net").join(link).exists();
+    for link in pod_links().iter().map(String::as_str).chain(LINKS) {
+        // One of a pod goes by itself, too, once the kernel gets to it.
+        if there(link) && !run("ip", &["link", "delete", link]) && there(link) {
             problems.push(format!("cannot delete the network interface {link}"));
         }
     }
@@ -160,6 +161,16 @@ fn stop(system: &System, prepared: &Prepared, problems: &mut Vec<String>) {
     remove_cgroups();
     // Empty cgroups of slices are systemd's to remove.
     run("systemctl", &["stop", "kubepods.slice"]);
+}
+
+/// The host's ends of the interfaces of pods. The kernel removes them with the namespaces of the pods, but not before
+/// the reset has ended, if many namespaces end at once.
+fn pod_links() -> Vec<String> {
+    let on_the_bridge = std::fs::read_dir("/sys/class/net/cni0/brif");
+    let names = on_the_bridge.into_iter().flatten().flatten();
+    names
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// Removes the cgroups of pods, the deepest first; those of systemd slices fall to systemd.
