@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use ingot_harness::{Host, HostSpec, Lab, LabSpec, Lifetime, RootVariant};
 
@@ -12,6 +13,7 @@ use crate::installer::{Pace, Run, Running};
 use crate::kubectl::Kubectl;
 use crate::leftovers::HostState;
 use crate::stage::Stage;
+use crate::wait;
 
 /// A host of the cluster and its roles.
 #[derive(Debug, Clone, Copy)]
@@ -283,6 +285,22 @@ impl<'a> Cluster<'a> {
     pub fn a_reset_leaves_nothing(&self, host: &Host, bare: &HostState) {
         self.ingot(&["node", "reset", host.name(), "--yes"])
             .succeeded();
+        Self::nothing_is_left(host, bare);
+    }
+
+    /// A host that was reset is as it was when it was `bare`.
+    ///
+    /// # Panics
+    /// With everything that is left.
+    #[track_caller]
+    pub fn nothing_is_left(host: &Host, bare: &HostState) {
+        // The agent ends once its connection is closed, which nobody waits for.
+        wait::until("the agent has ended", Duration::from_secs(10), || {
+            let found = host.exec(&["pgrep", "-l", "^ingot"]);
+            let found = found.map_err(|error| error.to_string())?;
+            let said = String::from_utf8_lossy(&found.stdout).into_owned();
+            said.is_empty().then_some(()).ok_or(said)
+        });
         let left = bare.differences(&HostState::of(host));
         assert!(
             left.is_empty(),

@@ -174,8 +174,7 @@ fn a_worker_is_reset_while_no_control_plane_answers(
         .transcript();
     let command = "kubectl delete node worker-1";
     assert!(told.contains(command), "`{command}` is missing: {told}");
-    let left = bare.differences(&HostState::of(worker));
-    assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+    Cluster::nothing_is_left(worker, bare);
 
     for host in cluster.control_planes() {
         host.power_on().expect("power");
